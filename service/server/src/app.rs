@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::feed::FeedWatch;
 use crate::oidc::Provider;
-use crate::rate::Rates;
+use crate::rate::{Rates, Refusals};
 use crate::schedule::clock::{Clock, Condition, DatabaseTime};
 use crate::schedule::job;
 use crate::schedule::{HeartbeatLog, Timetable};
@@ -52,6 +52,8 @@ pub struct App {
     pub feed: FeedWatch,
     /// How often each credential has asked.
     pub rates: Rates,
+    /// Refusals that are written to the audit log.
+    pub refusals: Refusals,
     /// Rung when a job may be waiting.
     pub(crate) job_notify: Arc<Notify>,
 }
@@ -175,6 +177,7 @@ impl App {
             hub,
             feed: FeedWatch::default(),
             rates: Rates::default(),
+            refusals: Refusals::default(),
             job_notify: Arc::default(),
         })
     }
@@ -183,6 +186,13 @@ impl App {
     #[must_use]
     pub(crate) fn visible_to(&self, visibility: &Visibility) -> Self {
         Self { store: self.whole.limited_to(visibility), ..self.clone() }
+    }
+
+    /// The same for what this actor does.
+    #[must_use]
+    pub(crate) fn acting_as(&self, actor: &Actor) -> Self {
+        let acting = |store: &Store| store.acting_as(actor.clone());
+        Self { store: acting(&self.store), whole: acting(&self.whole), ..self.clone() }
     }
 
     /// All that is remembered, whoever this is for. What is asked of it by a handler was seen through `store` first,

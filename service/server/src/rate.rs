@@ -51,6 +51,41 @@ impl Rates {
     }
 }
 
+/// Refusals that are written down: of each cause the first of a minute, with how many there were since the one before.
+#[derive(Debug, Clone, Default)]
+pub struct Refusals(Arc<Mutex<HashMap<String, Refused>>>);
+
+#[derive(Debug, Clone, Copy)]
+struct Refused {
+    written: Instant,
+    since: u64,
+}
+
+impl Refusals {
+    /// Counts a refusal, and says how many it stands for where it is to be written down. So many causes are counted at
+    /// once; beyond them nothing is.
+    pub(crate) fn count(&self, cause: &str, now: Instant) -> Option<u64> {
+        let mut causes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = causes.get_mut(cause) {
+            known.since = known.since.saturating_add(1);
+            if now.saturating_duration_since(known.written) < WINDOW {
+                return None;
+            }
+            let count = std::mem::take(&mut known.since);
+            known.written = now;
+            return Some(count);
+        }
+        if causes.len() >= COUNTED {
+            causes.retain(|_, it| now.saturating_duration_since(it.written) < WINDOW);
+        }
+        if causes.len() >= COUNTED {
+            return None;
+        }
+        causes.insert(cause.to_owned(), Refused { written: now, since: 0 });
+        Some(1)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,5 +105,21 @@ mod tests {
         assert_eq!(ask("a", at(10)), Standing { limit: 6, remaining: 0, reset: WINDOW, wait: None });
         assert_eq!(ask("a", at(200)).remaining, 5);
         assert_eq!(rates.count("a", 0, begin), None);
+    }
+
+    #[test]
+    fn of_refusals_the_first_of_a_minute_stands_for_those_before_it() {
+        let (refusals, begin) = (Refusals::default(), Instant::now());
+        let at = |seconds: u64| begin + Duration::from_secs(seconds);
+        assert_eq!(refusals.count("a", begin), Some(1));
+        assert_eq!([at(1), at(2), at(59)].map(|now| refusals.count("a", now)), [None; 3]);
+        assert_eq!(refusals.count("b", at(2)), Some(1));
+        assert_eq!(refusals.count("a", at(60)), Some(4));
+        assert_eq!((refusals.count("a", at(61)), refusals.count("a", at(500))), (None, Some(2)));
+        for n in 0..COUNTED {
+            refusals.count(&n.to_string(), at(500));
+        }
+        assert_eq!(refusals.count("c", at(501)), None, "bounded");
+        assert_eq!(refusals.count("c", at(600)), Some(1));
     }
 }

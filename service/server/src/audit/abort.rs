@@ -22,7 +22,8 @@ pub(crate) fn point(name: &str) {
     }
 }
 
-/// Kills another process, such as the database: `ROLECALL_KILL_AT=part kept:2` with `ROLECALL_KILL_PID`.
+/// Kills another process, such as the database: `ROLECALL_KILL_AT=part kept:2` with `ROLECALL_KILL_PID`. Its children
+/// with it: a backend of PostgreSQL serves on for a while without its postmaster.
 #[cfg(debug_assertions)]
 fn kill_another(name: &str) {
     use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,7 +31,9 @@ fn kill_another(name: &str) {
     let (Ok(wanted), Ok(pid)) = (std::env::var("ROLECALL_KILL_AT"), std::env::var("ROLECALL_KILL_PID")) else { return };
     let (wanted, time) = wanted.split_once(':').unwrap_or((&wanted, "1"));
     if wanted == name && time.parse() == Ok(PASSED.fetch_add(1, Ordering::Relaxed) + 1) {
-        drop(std::process::Command::new("kill").args(["-KILL", &pid]).status());
+        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        let all = [pid.as_str()].into_iter().chain(children.split_whitespace());
+        drop(std::process::Command::new("kill").arg("-KILL").args(all).status());
     }
 }
 

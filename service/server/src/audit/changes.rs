@@ -10,7 +10,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rolecall_audit::cancel::{Cancel, Cancelled};
 use rolecall_audit::drift::OpenChange;
 use rolecall_audit::evaluate::{Evaluation, evaluate_changes};
+use rolecall_audit::finding::finding_owners;
 use rolecall_audit::finding::{FindingAction, reconcile};
+use rolecall_audit::owner::Owners;
 use rolecall_estate::Documents;
 use rolecall_estate::assumption::Assumption;
 use rolecall_rules::{Outcome, SubjectKind};
@@ -77,9 +79,11 @@ pub(crate) async fn judge_again(
     let judged = tokio::task::spawn_blocking(move || {
         let evaluation = evaluate_changes(&estate, &changes, &rules.set, now, &cancel)?;
         let actions: Vec<FindingAction> = reconcile(&known, &evaluation, &rules.set, &estate);
-        Ok((actions, passed(&changes, &evaluation, &rules, now)))
+        let owners = Owners::new(&rules.ownership, &estate);
+        let owners = finding_owners(&known, &actions, &evaluation.reach, &owners);
+        Ok((actions, passed(&changes, &evaluation, &rules, now), owners))
     });
-    let (actions, passed) = judged.await.map_err(Error::Judging)?.map_err(|Cancelled| Error::Interrupted)?;
-    store.apply_changes(&actions, &passed, now).await?;
+    let (actions, passed, owners) = judged.await.map_err(Error::Judging)?.map_err(|Cancelled| Error::Interrupted)?;
+    store.apply_changes(&actions, &passed, &owners, now).await?;
     Ok(actions.len())
 }

@@ -1,10 +1,14 @@
-//! The rules in force: the built-in ones, which the binary carries, and an operator's own.
+//! The rules in force: the built-in ones, which the binary carries, and an operator's own; with them the ownership
+//! rules.
 //!
 //! Knows which files count. Refuses to know what is in them.
 
+use crate::config::Config;
+use crate::config::owners::OwnersConfig;
 use crate::error::Error;
+use rolecall_audit::owner::Ownership;
 use rolecall_collect::trails;
-use rolecall_rules::{RuleSet, SourceFile};
+use rolecall_rules::{LoadError, OwnerRules, RuleSet, SourceFile};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +16,8 @@ use std::path::{Path, PathBuf};
 const LARGEST: u64 = 1024 * 1024;
 /// Folders of an operator's policies that are read.
 const FOLDERS: [&str; 4] = ["builtin", "custom", "bindings", "exceptions"];
+/// The file of ownership rules in an operator's policies.
+pub(crate) const OWNERS: &str = "owners.yaml";
 
 /// The rules in force, with the text that they came from.
 #[derive(Debug)]
@@ -20,18 +26,59 @@ pub struct Rules {
     pub set: RuleSet,
     /// Their files, to be shown beside findings.
     pub sources: Vec<SourceFile>,
+    /// What decides whose findings and associations are.
+    pub ownership: Ownership,
 }
 
 impl Rules {
+    /// Loads the rules and the ownership rules that a configuration names.
+    ///
+    /// # Errors
+    /// Every problem of every file; or one that cannot be read.
+    pub fn configured(config: &Config) -> Result<Self, Error> {
+        Self::load_with(config.policies.dir.as_deref(), &config.owners)
+    }
+
     /// Loads the built-in rules and those of a folder, if one is given.
     ///
     /// # Errors
     /// Every problem of every file; or a folder that cannot be read.
     pub fn load(dir: Option<&Path>) -> Result<Self, Error> {
-        let sources = sources(dir)?;
-        let set = RuleSet::load(&sources, rolecall_audit::facts::schema()).map_err(Error::Rules)?;
-        Ok(Self { set, sources })
+        Self::load_with(dir, &OwnersConfig::default())
     }
+
+    /// Loads the rules of a folder, and the ownership rules.
+    ///
+    /// # Errors
+    /// Every problem of every file; or one that cannot be read.
+    pub fn load_with(dir: Option<&Path>, owners: &OwnersConfig) -> Result<Self, Error> {
+        let sources = sources(dir)?;
+        let set = RuleSet::load(&sources, rolecall_audit::facts::schema());
+        match (set, ownership(dir, owners)?) {
+            (Ok(set), Ok(ownership)) => Ok(Self { set, sources, ownership }),
+            (set, ownership) => {
+                let errors = [set.err(), ownership.err()];
+                Err(Error::Rules(errors.into_iter().flatten().flatten().collect()))
+            }
+        }
+    }
+}
+
+/// The keys of tags, and the ownership rules of the file that is named, or of the one of the folder.
+fn ownership(dir: Option<&Path>, owners: &OwnersConfig) -> Result<Result<Ownership, Vec<LoadError>>, Error> {
+    let usual = || dir.map(|dir| dir.join(OWNERS)).filter(|file| file.is_file());
+    let tag_keys = owners.tag_keys.clone();
+    let Some(path) = owners.file.clone().or_else(usual) else {
+        return Ok(Ok(Ownership { tag_keys, rules: OwnerRules::default() }));
+    };
+    let text = text_of(&path).map_err(|source| Error::File {
+        doing: "read the ownership rules",
+        path: path.clone(),
+        source,
+    })?;
+    let file = SourceFile { path: path.display().to_string(), text };
+    let rules = OwnerRules::load(&file, rolecall_audit::facts::schema());
+    Ok(rules.map(|rules| Ownership { rules, tag_keys }))
 }
 
 /// The files that make up the rules: ours, and the folder's. A folder with a `builtin/` of its own
@@ -51,10 +98,10 @@ pub fn sources(dir: Option<&Path>) -> Result<Vec<SourceFile>, Error> {
         let name = entry.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         if entry.is_dir() && FOLDERS.contains(&name.as_str()) {
             read_folder(&entry, &mut sources)?;
-        } else if is_rule_file(&entry) {
+        } else if is_rule_file(&entry) && name != OWNERS {
             return Err(Error::Usage {
                 what: format!("{} is in no folder that is read", entry.display()),
-                remedy: "move it to custom/, bindings/ or exceptions/".to_owned(),
+                remedy: format!("move it to custom/, bindings/ or exceptions/; ownership rules are in {OWNERS}"),
             });
         }
     }

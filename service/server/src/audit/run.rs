@@ -25,10 +25,12 @@ use rolecall_audit::cancel::{Cancel, Cancelled};
 use rolecall_audit::drift::OpenChange;
 use rolecall_audit::evaluate::RuleTally;
 use rolecall_audit::evaluate::evaluate_until;
+use rolecall_audit::finding::finding_owners;
 use rolecall_audit::finding::{FindingAction, KnownFinding, reconcile};
+use rolecall_audit::owner::{Owner, OwnerChanges, Owners, association_owners};
 use rolecall_estate::assumption::Assumption;
 use rolecall_estate::coverage::{Coverage, Gap, Scope, ScopeKind};
-use rolecall_estate::{Estate, Observation, Snapshot};
+use rolecall_estate::{AssociationKey, Estate, Observation, Snapshot};
 use rolecall_iam::AccountId;
 use rolecall_rules::Outcome;
 use rolecall_store::{
@@ -228,6 +230,7 @@ impl Audit {
             owed: owed.into_iter().map(|debt| debt.id).collect(),
             reported: told,
             passed: PassedChanges::default(),
+            owners: OwnerChanges::default(),
         };
         let judging = Judging {
             since,
@@ -246,11 +249,15 @@ impl Audit {
         let changes_at = self.store.now().await?;
         let changes = super::changes::open(&self.store, &self.rules, changes_at).await?;
         self.store.note_assumed(run, &self.assumed).await?;
-        let known = self.store.known_findings().await?;
+        let known = Known {
+            findings: self.store.known_findings().await?,
+            association_owners: self.store.association_owners().await?,
+        };
         abort::point("estate loaded");
         let mut judged = self.judge(run, estate, &changes, known, started).await?;
         let done = DoneJudgement {
             passed: PassedChanges { loaded_at: Some(changes_at), ..std::mem::take(&mut judged.passed) },
+            owners: std::mem::take(&mut judged.owners),
             ..done
         };
         abort::point("judged");
@@ -315,7 +322,7 @@ impl Audit {
         run: RunId,
         mut estate: Estate,
         changes: &[Arc<OpenChange>],
-        known: Vec<KnownFinding>,
+        known: Known,
         started: DateTime<Utc>,
     ) -> Result<Judged, Error> {
         let attempts = self.store.attempts(run, UnitKind::Judging, JUDGING);
@@ -345,7 +352,7 @@ impl Audit {
             let alone = estate.without(&others.map(|other| (*other, String::new())).collect());
             abort::within("judging", &account.to_string());
             let own = changes.iter().filter(|open| open.change.account_id == *account).cloned().collect();
-            judge(alone, own, Vec::new(), self.rules.clone(), started).await?;
+            judge(alone, own, Known::default(), self.rules.clone(), started).await?;
             attempts.done(&unit).await?;
         }
         units.retain(|unit| unit.name.parse().map_or(true, |account| !aside.contains_key(&account)));
@@ -391,9 +398,17 @@ fn lacking(damage: Vec<Damage>, sessions: &BTreeMap<Scope, BTreeSet<Option<Naive
     coverage
 }
 
+/// What is kept before an audit.
+#[derive(Default)]
+struct Known {
+    findings: Vec<KnownFinding>,
+    association_owners: BTreeMap<AssociationKey, Owner>,
+}
+
 struct Judged {
     actions: Vec<FindingAction>,
     passed: PassedChanges,
+    owners: OwnerChanges,
     tallies: Vec<RuleTally>,
     unknown: u64,
     rest_on_assumptions: u64,
@@ -406,7 +421,7 @@ struct Judged {
 async fn judge(
     estate: Estate,
     changes: Vec<Arc<OpenChange>>,
-    known: Vec<KnownFinding>,
+    known: Known,
     rules: Arc<Rules>,
     now: DateTime<Utc>,
 ) -> Result<Judged, Error> {
@@ -414,7 +429,11 @@ async fn judge(
     let _until_dropped = cancel.on_drop();
     let judging = tokio::task::spawn_blocking(move || {
         let evaluation = evaluate_until(&estate, &changes, &rules.set, now, &cancel)?;
-        let actions = reconcile(&known, &evaluation, &rules.set, &estate);
+        let actions = reconcile(&known.findings, &evaluation, &rules.set, &estate);
+        let owners = Owners::new(&rules.ownership, &estate);
+        let (associations, gone) = association_owners(&known.association_owners, &owners);
+        let findings = finding_owners(&known.findings, &actions, &evaluation.reach, &owners);
+        let owners = OwnerChanges { findings, associations, gone };
         let unknown =
             evaluation.verdicts.iter().filter(|verdict| matches!(verdict.outcome, Outcome::Unknown { .. })).count();
         let passed = super::changes::passed(&changes, &evaluation, &rules, now);
@@ -425,7 +444,7 @@ async fn judge(
         let mut unseen: Vec<Unseen> = estate.coverage.gaps().map(Unseen::from).collect();
         unseen.sort();
         let unknown = u64::try_from(unknown).unwrap_or(u64::MAX);
-        Ok(Judged { actions, passed, tallies, unknown, rest_on_assumptions, could_be_assumed, unseen })
+        Ok(Judged { actions, passed, owners, tallies, unknown, rest_on_assumptions, could_be_assumed, unseen })
     });
     // Only whoever waits here lets it end early, by not waiting.
     judging.await.map_err(Error::Judging)?.map_err(|Cancelled| Error::Interrupted)

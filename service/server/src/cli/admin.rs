@@ -49,7 +49,7 @@ pub fn openapi() -> Result<ExitCode, Error> {
 /// What stopped it; where people do not come in by links, that.
 pub async fn login(context: Context, bind: Option<SocketAddr>, whom: PersonAccess) -> Result<ExitCode, Error> {
     let addr = bind.unwrap_or(context.config.server.bind);
-    let rules = Arc::new(Rules::load(context.config.policies.dir.as_deref())?);
+    let rules = Arc::new(Rules::configured(&context.config)?);
     let url = with_existing_database(&context, &Progress::silent(), async |database| {
         let app =
             App::new(database.store.clone(), rules.clone(), context.config.clone(), Hub::default(), false).await?;

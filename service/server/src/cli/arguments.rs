@@ -5,9 +5,10 @@
 //! anything is done: each command is a function of a file beside this one.
 
 use super::{
-    Context, Format, admin, baselines, compare, declared, demo, doctor, export, health, help, import, people, policies,
-    scan, serve, simulate, webhooks, what_if,
+    Context, Format, address, admin, baselines, compare, declared, demo, doctor, export, global_options, health, help,
+    import, lists, people, policies, report, scan, serve, simulate, webhooks, what_if, wrong_value,
 };
+use crate::audit::rules::OWNERS;
 use crate::config::Config;
 use crate::database;
 use crate::error::Error;
@@ -15,7 +16,7 @@ use crate::role::PersonRole;
 use crate::telemetry::{self, LogFormat};
 use crate::terminal;
 use chrono::{DateTime, NaiveDate, Utc};
-use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use clap_complete::Shell;
 use rolecall_estate::assumption::Assumption;
 use rolecall_estate::{Limit, Visibility};
@@ -85,7 +86,7 @@ enum Command {
         #[arg(long)]
         once: bool,
         /// Where the dashboard listens [default: 127.0.0.1 and a free port]
-        #[arg(long, value_name = "ADDR:PORT", conflicts_with = "once")]
+        #[arg(long, value_name = "ADDR:PORT", conflicts_with = "once", value_parser = address::socket)]
         bind: Option<SocketAddr>,
     },
     /// Scan the configured accounts once
@@ -100,7 +101,7 @@ enum Command {
         #[arg(long, value_enum, default_value = "all", env = "ROLECALL_ROLE")]
         role: serve::Role,
         /// Where to listen, instead of the configuration's server.bind
-        #[arg(long, value_name = "ADDR:PORT", env = "ROLECALL_BIND")]
+        #[arg(long, value_name = "ADDR:PORT", env = "ROLECALL_BIND", value_parser = address::socket)]
         bind: Option<SocketAddr>,
     },
     /// Import AWS CLI output, CloudTrail files or an estate folder, and evaluate it
@@ -141,6 +142,13 @@ enum Command {
         #[command(subcommand)]
         asked: export::Asked,
     },
+    #[command(flatten)]
+    List(lists::Asked),
+    /// Reports for auditors
+    Report {
+        #[command(subcommand)]
+        what: Report,
+    },
     /// Evaluate requests as AWS would, with the reason
     #[command(after_help = SIMULATE_CODES)]
     Simulate(Box<simulate::Args>),
@@ -180,11 +188,11 @@ enum Command {
         #[arg(value_enum)]
         shell: Shell,
     },
-    /// Write the man pages into a folder, such as /usr/local/share/man/man1
+    /// Print the man page, or write one for each command into a folder
     Man {
-        /// The folder; made where it is missing
-        #[arg(value_name = "DIR")]
-        dir: PathBuf,
+        /// The folder, such as /usr/local/share/man/man1; made where it is missing
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
     },
     /// Sign-in links, sessions, roles, API tokens and the audit log
     Admin {
@@ -194,9 +202,17 @@ enum Command {
     /// Check whether a running `serve` is ready
     Health {
         /// Where it listens, instead of the configuration's server.bind
-        #[arg(long, value_name = "ADDR:PORT", env = "ROLECALL_BIND")]
+        #[arg(long, value_name = "ADDR:PORT", env = "ROLECALL_BIND", value_parser = address::socket)]
         bind: Option<SocketAddr>,
     },
+}
+
+#[derive(Debug, Subcommand)]
+enum Report {
+    /// Who could assume a role and who did, or which roles a workload could get and used, in a period
+    #[command(after_help = "With --format json the output is what the digest is over: `| sha256sum` gives the digest \
+that the text and the printed page bear (docs/reports.md).")]
+    Access(Box<report::Args>),
 }
 
 #[derive(Debug, Subcommand)]
@@ -237,7 +253,7 @@ enum Admin {
     /// Print a one-time URL to sign in to the dashboard
     Login {
         /// Where the dashboard listens, instead of the configuration's server.bind
-        #[arg(long, value_name = "ADDR:PORT", env = "ROLECALL_BIND")]
+        #[arg(long, value_name = "ADDR:PORT", env = "ROLECALL_BIND", value_parser = address::socket)]
         bind: Option<SocketAddr>,
         /// The role of whoever follows it: viewer, triager, policy-admin or admin
         #[arg(long, default_value_t = PersonRole::Admin)]
@@ -407,13 +423,27 @@ impl Options {
     }
 }
 
-const REPORT: &[Format] = &[Format::Text, Format::Json];
+impl Options {
+    /// Ownership rules beside the private database hold where the configuration has none: so what the demo decided
+    /// stays when its folder is served later.
+    fn name_owners(&self, config: &mut Config) {
+        let has_own =
+            config.owners.file.is_some() || config.policies.dir.as_ref().is_some_and(|dir| dir.join(OWNERS).is_file());
+        let beside = self.data_dir.as_ref().map(|dir| dir.join(OWNERS)).filter(|file| file.is_file());
+        if !has_own && self.database_url.is_none() {
+            config.owners.file = beside;
+        }
+    }
+}
 
 /// Runs the process's command line to its exit code.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
-    match run(cli) {
+    let ran = command().try_get_matches().map_err(|error| refused(&error)).and_then(|matches| {
+        let taken = global_options::taken(&matches)?;
+        run(Cli::from_arg_matches(&matches).map_err(|error| refused(&error))?, taken.formats)
+    });
+    match ran {
         Ok(code) => code,
         // A reader that has seen enough, such as `head`, is no failure of ours.
         Err(Error::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
@@ -426,7 +456,17 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli) -> Result<ExitCode, Error> {
+/// What a wrong value of an option is told by; help, the version and other faults of the words end the process.
+fn refused(error: &clap::Error) -> Error {
+    wrong_value::of(error).unwrap_or_else(|| error.exit())
+}
+
+/// The command line, with the options that each command takes.
+fn command() -> clap::Command {
+    global_options::fit(Cli::command())
+}
+
+fn run(cli: Cli, formats: &[Format]) -> Result<ExitCode, Error> {
     let Cli { options, command } = cli;
     let quiet = if matches!(command, Command::Serve { .. }) { "info" } else { "warn" };
     let filter = options.log.as_deref().unwrap_or(quiet);
@@ -435,23 +475,16 @@ fn run(cli: Cli) -> Result<ExitCode, Error> {
         remedy: "write a level such as `info`, or `rolecall=debug`".to_owned(),
     })?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Error::Runtime)?;
-    runtime.block_on(dispatch(options, command))
+    runtime.block_on(dispatch(options, command, formats))
 }
 
-async fn dispatch(options: Options, command: Command) -> Result<ExitCode, Error> {
+async fn dispatch(options: Options, command: Command, formats: &[Format]) -> Result<ExitCode, Error> {
     // Refused before anything is started.
     let format = match &command {
-        Command::Export { asked } if asked.is_of_findings() => {
-            options.format(&[Format::Ndjson, Format::Csv, Format::Ocsf, Format::Asff])?
-        }
-        Command::Export { .. } => options.format(&[Format::Ndjson, Format::Csv])?,
-        Command::Openapi | Command::Policies { what: Policies::Schema, .. } => options.format(&[Format::Json])?,
         Command::Simulate(args) if !args.cases.is_empty() => options.format(&[Format::Ndjson])?,
         Command::Compare(args) if !args.cases.is_empty() => options.format(&[Format::Ndjson])?,
-        Command::WhatIf(_) | Command::Declared { .. } | Command::Policies { what: Policies::Check, .. } => {
-            options.format(&[Format::Text, Format::Json, Format::Sarif])?
-        }
-        _ => options.format(REPORT)?,
+        Command::Simulate(_) | Command::Compare(_) => options.format(&[Format::Text, Format::Json])?,
+        _ => options.format(formats)?,
     };
     // Needs nothing but its files.
     if let Command::Simulate(args) = &command
@@ -463,11 +496,14 @@ async fn dispatch(options: Options, command: Command) -> Result<ExitCode, Error>
         return compare::run(args, format);
     }
     match &command {
-        Command::Completions { shell } => return help::completions(*shell, Cli::command()),
-        Command::Man { dir } => return help::man(dir, Cli::command()),
+        Command::Completions { shell } => return help::completions(*shell, self::command()),
+        Command::Man { out } => return help::man(out.as_deref(), self::command()),
+        Command::Openapi => return admin::openapi(),
+        Command::Policies { what: Policies::Schema, .. } => return policies::schema(),
         _ => {}
     }
-    let config = options.read_config()?;
+    let mut config = options.read_config()?;
+    options.name_owners(&mut config);
     let context = Context {
         config,
         database: database::Options {
@@ -490,10 +526,14 @@ async fn dispatch(options: Options, command: Command) -> Result<ExitCode, Error>
         Command::WhatIf(args) => what_if::run(context, &args).await,
         Command::Declared { what: Declared::Check(args) } => declared::check(context, &args).await,
         Command::Export { asked } => export::run(context, asked).await,
+        Command::List(asked) => lists::run(context, asked).await,
+        Command::Report { what: Report::Access(args) } => report::access(context, *args).await,
         Command::Policies { what, dir } => {
             let dir = dir.or_else(|| context.config.policies.dir.clone());
             match what {
-                Policies::Check => policies::check(format, dir.as_deref(), &context.config.baselines),
+                Policies::Check => {
+                    policies::check(format, dir.as_deref(), &context.config.baselines, &context.config.owners)
+                }
                 Policies::Test => policies::test(format, dir.as_deref()),
                 Policies::Schema => policies::schema(),
             }
@@ -504,8 +544,8 @@ async fn dispatch(options: Options, command: Command) -> Result<ExitCode, Error>
         Command::Doctor => doctor::run(context).await,
         Command::Migrate => admin::migrate(context).await,
         Command::Openapi => admin::openapi(),
-        Command::Completions { shell } => help::completions(shell, Cli::command()),
-        Command::Man { dir } => help::man(&dir, Cli::command()),
+        Command::Completions { shell } => help::completions(shell, self::command()),
+        Command::Man { out } => help::man(out.as_deref(), self::command()),
         Command::Admin { what: Admin::Login { bind, role, person, limits } } => {
             let visibility = Visibility::of(limits.into_iter().collect());
             admin::login(context, bind, PersonAccess { person, role: role.to_string(), visibility }).await
@@ -543,7 +583,113 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
+        command().debug_assert();
+    }
+
+    /// What is offered is taken, and what is not is refused, before the command and after it.
+    #[test]
+    fn options_that_mean_nothing_for_a_command_are_refused() {
+        let taken = |words: &[&str]| {
+            let matches = command().try_get_matches_from(words).unwrap();
+            global_options::taken(&matches).map(|_| ()).map_err(|error| error.to_string())
+        };
+        for words in [
+            &["rolecall", "openapi", "--data-dir", "x"][..],
+            &["rolecall", "--data-dir", "x", "openapi"],
+            &["rolecall", "policies", "--config", "x", "schema"],
+            &["rolecall", "policies", "check", "--pg-bindir", "x"],
+            &["rolecall", "completions", "bash", "--log", "info"],
+            &["rolecall", "health", "--database-url", "x"],
+        ] {
+            let refused = taken(words).unwrap_err();
+            assert!(refused.contains("means nothing for `rolecall "), "{words:?}: {refused}");
+        }
+        for words in [
+            &["rolecall", "--data-dir", "x", "--format", "json", "findings", "--log", "info"][..],
+            &["rolecall", "policies", "--format", "sarif", "check", "--config", "x"],
+            &["rolecall", "admin", "token", "list", "--data-dir", "x"],
+        ] {
+            assert_eq!(taken(words), Ok(()), "{words:?}");
+        }
+    }
+
+    #[test]
+    fn the_help_of_a_command_begins_with_its_own_options() {
+        let help = |words: &[&str]| {
+            let words = ["rolecall"].iter().chain(words).chain(&["--help"]);
+            let shown = command().try_get_matches_from(words).unwrap_err();
+            shown.to_string()
+        };
+        for (words, offered, not_offered) in [
+            (&["scan"][..], &["--fail-on", "Global options", "--data-dir", "json"][..], &["sarif", "ndjson"][..]),
+            (&["openapi"], &["--help"], &["Global options", "--data-dir", "--format", "--log"]),
+            (&["policies", "test"], &["--dir", "--config"], &["--data-dir", "--database-url", "sarif"]),
+            (&["export", "findings"], &["--severity", "asff", "--data-dir"], &["sarif"]),
+            (&["findings"], &["--severity", "--limit", "[FINDING]", "json"], &["sarif", "csv"]),
+        ] {
+            let text = help(words);
+            for part in offered {
+                assert!(text.contains(part), "{words:?} lacks {part}:\n{text}");
+            }
+            for part in not_offered {
+                assert!(!text.contains(part), "{words:?} offers {part}:\n{text}");
+            }
+            if let Some((own, _)) = text.split_once("Global options") {
+                assert!(own.contains("Options:") && !own.contains("--data-dir"), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn ownership_rules_beside_the_private_database_hold_where_no_others_are_named() {
+        let folder = std::env::temp_dir().join(format!("rolecall-owners-{}", uuid::Uuid::new_v4()));
+        let (demo, policies) = (folder.join("demo"), folder.join("policies"));
+        for dir in [&demo, &policies] {
+            std::fs::create_dir_all(dir).unwrap();
+        }
+        std::fs::write(demo.join(OWNERS), "").unwrap();
+        let named = |data_dir: &Path, config: &Config| {
+            let words = [Path::new("rolecall"), Path::new("--data-dir"), data_dir, Path::new("serve")];
+            let mut config = config.clone();
+            let mut options = Cli::try_parse_from(words).unwrap().options;
+            options.database_url = None;
+            options.name_owners(&mut config);
+            config.owners.file
+        };
+        let mut config = Config::default();
+        assert_eq!(named(&demo, &config), Some(demo.join(OWNERS)));
+        assert_eq!(named(&folder, &config), None);
+        config.policies.dir = Some(policies.clone());
+        assert_eq!(named(&demo, &config), Some(demo.join(OWNERS)));
+        std::fs::write(policies.join(OWNERS), "").unwrap();
+        assert_eq!(named(&demo, &config), None, "those of the folder of policies hold");
+        config.owners.file = Some(folder.join("own.yaml"));
+        assert_eq!(named(&demo, &config), Some(folder.join("own.yaml")));
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_wrong_value_is_told_in_one_line_with_what_is_possible() {
+        for (words, said) in [
+            (
+                &["export", "findings", "--format", "xml"][..],
+                "`--format xml`: not one of ndjson, csv, ocsf, asff; choose one of these",
+            ),
+            (&["scan", "--format", "jsn"], "`--format jsn`: not one of text, json; did you mean `json`?"),
+            (&["completions", "tcsh"], "`tcsh` for <SHELL>: not one of bash, "),
+            (
+                &["findings", "--severity", "hihg"],
+                "`--severity hihg`: `hihg` is not one of critical, high, medium, low, info; did you mean `high`?; see",
+            ),
+            (&["scan", "--fail-on", "worst"], "choose one of critical, high, medium, low, info; see `--help`"),
+            (&["serve", "--bind", "here"], "`--bind here`: "),
+        ] {
+            let error = command().try_get_matches_from(["rolecall"].iter().chain(words)).unwrap_err();
+            let lines = wrong_value::of(&error).unwrap().lines();
+            assert!(lines.len() == 1 && !lines[0].contains('\n') && lines[0].contains(said), "{words:?}: {lines:?}");
+        }
+        let unknown = command().try_get_matches_from(["rolecall", "scan", "--colour"]).unwrap_err();
+        assert!(wrong_value::of(&unknown).is_none(), "{unknown}");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::audit::Summary;
 use crate::audit::baselines::compare_and_approve;
 use crate::audit::changes::judge_again;
-use crate::audit::rules::Rules;
+use crate::audit::rules::{OWNERS, Rules};
 use crate::audit::run::Audit;
 use crate::audit::scan::{collect_and_read, settings};
 use crate::config::{AwsConfig, Config, DeclaredConfig};
@@ -27,10 +27,12 @@ use rolecall_audit::finding::Workflow;
 use rolecall_audit::finding::triage::{
     Assignee, Comment, Suppression, SuppressionReason, Triage, TriageFault, WorkflowStep,
 };
+use rolecall_audit::owner::Ownership;
 use rolecall_collect::Hub;
 use rolecall_collect::trails::{InBucket, Limits, TrailConfig, TrailKind};
 use rolecall_estate::id::{IdError, Region};
 use rolecall_iam::AccountId;
+use rolecall_rules::{OwnerRules, SourceFile};
 use rolecall_sandbox::demo::{Past, TrailBucket};
 use rolecall_sandbox::{Estate, Faults, HUB_ACCESS_KEY, Options, SECRET, Sandbox, demo};
 use rolecall_store::{
@@ -63,7 +65,8 @@ pub async fn run(context: Context, once: bool, bind: Option<SocketAddr>) -> Resu
         database: database::Options { data_dir: Some(data_dir.clone()), ..context.database },
         ..context
     };
-    let rules = Arc::new(Rules::load(context.config.policies.dir.as_deref())?);
+    let rules = Rules::configured(&context.config)?;
+    let rules = Arc::new(Rules { ownership: ownership()?, ..rules });
     let listener = match once {
         true => None,
         false => {
@@ -73,6 +76,7 @@ pub async fn run(context: Context, once: bool, bind: Option<SocketAddr>) -> Resu
     };
     // Nothing is written before the port is known to be free.
     context.config.declared = demo_declared(&data_dir)?;
+    write_ownership(&data_dir)?;
     let progress = Progress::stderr();
     let cancel = on_signal();
     // While the database starts.
@@ -296,6 +300,19 @@ fn demo_declared(data_dir: &Path) -> Result<DeclaredConfig, Error> {
     }
     let account = Some(account(demo::COMMERCE)?);
     Ok(DeclaredConfig { paths: Some(vec![folder]), base: data_dir.to_owned(), account, region: None })
+}
+
+/// Whose things of the organisation are, beside what their tags say.
+fn ownership() -> Result<Ownership, Error> {
+    let file = SourceFile { path: OWNERS.to_owned(), text: demo::OWNERS.to_owned() };
+    let rules = OwnerRules::load(&file, rolecall_audit::facts::schema()).map_err(Error::Rules)?;
+    Ok(Ownership { rules, ..Ownership::default() })
+}
+
+/// Keeps them beside the database, where whoever serves it later finds them.
+fn write_ownership(data_dir: &Path) -> Result<(), Error> {
+    let path = data_dir.join(OWNERS);
+    std::fs::write(&path, demo::OWNERS).map_err(|source| Error::File { doing: "write", path, source })
 }
 
 /// The bucket of the organisation's trails, as `[[trails]]` would name it.

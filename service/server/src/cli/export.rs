@@ -1,14 +1,15 @@
 //! `export`: what is known, a row at a time, in memory that does not grow with the store.
 
-use super::{Context, Format, with_existing_database};
+use super::limit::Limited;
+use super::{Context, Format, filters, with_existing_database};
 use crate::audit::rules::Rules;
 use crate::error::Error;
 use crate::http::base_url;
 use crate::http::export::{Form, Rows, Sink, What, write};
-use crate::http::query::{Param, Params};
+use crate::http::query::Param;
 use crate::outgoing::Place;
 use crate::progress::Progress;
-use clap::ValueEnum as _;
+use clap::{Args as _, ValueEnum as _};
 use std::process::ExitCode;
 
 /// What is asked for: the rows, and what they are filtered by.
@@ -16,34 +17,17 @@ use std::process::ExitCode;
 pub struct Asked {
     what: What,
     given: Vec<(String, String)>,
+    limited: Limited,
 }
 
-impl Asked {
-    /// Whether findings are asked for, which other formats have a form for.
-    pub(super) fn is_of_findings(&self) -> bool {
-        self.what == What::Findings
-    }
+/// Whether the rows may be those of a part of the estate: nobody with limits reads the others.
+fn can_be_limited(what: What) -> bool {
+    what != What::AuditLog
 }
 
 fn options(what: What) -> impl Iterator<Item = (&'static Param, clap::Arg)> {
     // Rows come in the order that costs least.
-    what.filters().iter().filter(|param| param.name != "sort").map(|param| (param, option(param)))
-}
-
-/// A filter as an option: `severity_min` is `--severity-min`.
-fn option(param: &'static Param) -> clap::Arg {
-    let kind = param.kind;
-    let read = move |text: &str| match kind.is_empty(text) {
-        true => Err("it has no value; leave the option out to not filter by it".to_owned()),
-        false => kind.parse(text).map(|_| text.to_owned()),
-    };
-    clap::Arg::new(param.name)
-        .long(param.name.replace('_', "-"))
-        .value_name(kind.placeholder())
-        .help(param.about)
-        .help_heading("Filters")
-        .action(if kind.is_list() { clap::ArgAction::Append } else { clap::ArgAction::Set })
-        .value_parser(read)
+    what.filters().iter().filter(|param| param.name != "sort").map(|param| (param, filters::option(param)))
 }
 
 impl clap::Subcommand for Asked {
@@ -52,7 +36,8 @@ impl clap::Subcommand for Asked {
             let Some(name) = what.to_possible_value() else { return command };
             let about = name.get_help().cloned().unwrap_or_default();
             let options = options(*what).map(|(_, option)| option);
-            command.subcommand(clap::Command::new(name.get_name().to_owned()).about(about).args(options))
+            let export = clap::Command::new(name.get_name().to_owned()).about(about).args(options);
+            command.subcommand(if can_be_limited(*what) { Limited::augment_args(export) } else { export })
         })
     }
 
@@ -70,11 +55,9 @@ impl clap::FromArgMatches for Asked {
         let missing = || clap::Error::new(clap::error::ErrorKind::MissingSubcommand);
         let (name, matches) = matches.subcommand().ok_or_else(missing)?;
         let what = What::from_str(name, false).map_err(|_| missing())?;
-        let values = |param: &'static Param| {
-            let values = matches.get_many::<String>(param.name).unwrap_or_default();
-            values.map(|value| (param.name.to_owned(), value.clone()))
-        };
-        Ok(Self { what, given: options(what).flat_map(|(param, _)| values(param)).collect() })
+        let limited = if can_be_limited(what) { Limited::from_arg_matches(matches)? } else { Limited::default() };
+        let given = options(what).flat_map(|(param, _)| filters::given(matches, param)).collect();
+        Ok(Self { what, given, limited })
     }
 
     fn update_from_arg_matches(&mut self, matches: &clap::ArgMatches) -> Result<(), clap::Error> {
@@ -88,11 +71,8 @@ impl clap::FromArgMatches for Asked {
 /// # Errors
 /// What stopped it. Rows already printed are complete.
 pub async fn run(context: Context, asked: Asked) -> Result<ExitCode, Error> {
-    let Asked { what, given } = asked;
-    let params = Params::from_pairs(given, &[what.filters()]).map_err(|error| Error::Usage {
-        what: error.detail,
-        remedy: format!("see `rolecall export {} --help`", what.name()),
-    })?;
+    let Asked { what, given, limited } = asked;
+    let params = filters::checked(given, what.filters(), &format!("rolecall export {}", what.name()))?;
     let progress = Progress::silent();
     with_existing_database(&context, &progress, async |database| {
         let form = match context.format {
@@ -105,9 +85,9 @@ pub async fn run(context: Context, asked: Asked) -> Result<ExitCode, Error> {
         let with_rules = matches!(what, What::Findings | What::Exceptions);
         let dir = context.config.policies.dir.as_deref().filter(|_| with_rules);
         let (rules, base) = (Rules::load(dir)?, base_url(&context.config));
-        let store = database.store.with_due_days(context.config.triage.due);
-        let mut out = Rows::begin(form, what.columns(), Sink::Stdout(std::io::stdout()))?;
-        write(&Place { rules: &rules, base: &base }, &store, what, &params, &mut out).await?;
+        let store = limited.of(&database.store.with_due_days(context.config.triage.due));
+        let mut out = Rows::begin(form, what, &[], Sink::Stdout(std::io::stdout()))?;
+        write(&Place { rules: &rules, base: &base }, (&store, &database.store), what, &params, &mut out).await?;
         out.end().await
     })
     .await?;

@@ -18,8 +18,14 @@ pub(super) fn completions(shell: Shell, mut command: Command) -> Result<ExitCode
     Ok(ExitCode::SUCCESS)
 }
 
-/// Writes a man page for each command.
-pub(super) fn man(dir: &Path, command: Command) -> Result<ExitCode, Error> {
+/// Writes a man page for each command into a folder, or prints that of the program.
+pub(super) fn man(dir: Option<&Path>, command: Command) -> Result<ExitCode, Error> {
+    let Some(dir) = dir else {
+        let mut page = Vec::new();
+        clap_mangen::Man::new(command).render(&mut page).map_err(Error::Output)?;
+        super::print(&String::from_utf8_lossy(&page))?;
+        return Ok(ExitCode::SUCCESS);
+    };
     let failed = |source| Error::File { doing: "write man pages to", path: dir.to_owned(), source };
     std::fs::create_dir_all(dir).map_err(failed)?;
     clap_mangen::generate_to(command, dir).map_err(failed)?;

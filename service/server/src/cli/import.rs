@@ -25,7 +25,7 @@ pub async fn run(
     options: ImportOptions,
     code: Vec<PathBuf>,
 ) -> Result<ExitCode, Error> {
-    let rules = Arc::new(Rules::load(context.config.policies.dir.as_deref())?);
+    let rules = Arc::new(Rules::configured(&context.config)?);
     let files = Files::find(paths)?;
     if files.is_empty() {
         let problems = Problems::default();

@@ -1,5 +1,6 @@
 //! The command line: its words in `arguments`, and a file for each command.
 
+mod address;
 mod admin;
 mod arguments;
 mod baselines;
@@ -10,17 +11,24 @@ mod demo;
 mod doctor;
 mod estate_args;
 mod export;
+mod filters;
+mod finding;
+mod global_options;
 mod health;
 mod help;
 mod import;
+mod limit;
+mod lists;
 mod people;
 mod policies;
+mod report;
 mod sarif;
 mod scan;
 pub mod serve;
 mod simulate;
 mod webhooks;
 mod what_if;
+mod wrong_value;
 
 use crate::audit::Summary;
 use crate::config::Config;

@@ -4,6 +4,7 @@ use super::Format;
 use super::{print, print_json, sarif};
 use crate::audit::baselines;
 use crate::audit::rules::Rules;
+use crate::config::owners::OwnersConfig;
 use crate::config::{BASELINES, BaselinesConfig};
 use crate::error::Error;
 use rolecall_rules::{LoadError, TestResult};
@@ -15,14 +16,19 @@ use std::process::ExitCode;
 /// The rule of a file that cannot be used, in SARIF.
 const INVALID: &str = "invalid-policy-file";
 
-/// Check every rule, binding, exception and baseline.
+/// Check every rule, binding, exception, ownership rule and baseline.
 ///
 /// # Errors
 /// Every problem, each with file, line, column, field and remedy.
-pub fn check(format: Format, dir: Option<&Path>, keys: &BaselinesConfig) -> Result<ExitCode, Error> {
+pub fn check(
+    format: Format,
+    dir: Option<&Path>,
+    keys: &BaselinesConfig,
+    owners: &OwnersConfig,
+) -> Result<ExitCode, Error> {
     let folder = dir.map(|dir| dir.join(BASELINES));
     let found = baselines::read(&BaselinesConfig { folder, ..keys.clone() });
-    let rules = match Rules::load(dir) {
+    let rules = match Rules::load_with(dir, owners) {
         Ok(_) if !found.problems.is_empty() => Err(Error::Rules(found.problems)),
         Err(Error::Rules(errors)) => Err(Error::Rules(errors.into_iter().chain(found.problems).collect())),
         other => other,
@@ -33,14 +39,21 @@ pub fn check(format: Format, dir: Option<&Path>, keys: &BaselinesConfig) -> Resu
             if format == Format::Sarif {
                 print_json(&log(&[]))?;
             } else if format == Format::Json {
-                let baselines = found.baselines.len();
-                print_json(&json!({ "rules": count, "files": files, "baselines": baselines, "errors": [] }))?;
+                let (baselines, owners) = (found.baselines.len(), rules.ownership.rules.len());
+                print_json(
+                    &json!({ "rules": count, "files": files, "baselines": baselines, "owners": owners, "errors": [] }),
+                )?;
             } else {
                 let states = match found.baselines.len() {
                     0 => String::new(),
                     number => format!("; {number} baselines in {} files count", found.files),
                 };
-                print(&format!("{count} rules in {files} files are sound{states}\n"))?;
+                let owners = match rules.ownership.rules.len() {
+                    0 => String::new(),
+                    1 => "; 1 ownership rule".to_owned(),
+                    number => format!("; {number} ownership rules"),
+                };
+                print(&format!("{count} rules in {files} files are sound{owners}{states}\n"))?;
             }
             Ok(ExitCode::SUCCESS)
         }

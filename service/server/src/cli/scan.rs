@@ -17,7 +17,7 @@ use std::sync::Arc;
 /// # Errors
 /// What stopped it.
 pub async fn run(context: Context, fail_on: Option<Severity>) -> Result<ExitCode, Error> {
-    let rules = Arc::new(Rules::load(context.config.policies.dir.as_deref())?);
+    let rules = Arc::new(Rules::configured(&context.config)?);
     let progress = Progress::stderr();
     let cancel = on_signal();
     let summary = with_database(&context, &progress, async |database| {

@@ -45,7 +45,7 @@ pub async fn run(context: Context, role: Role, bind: Option<SocketAddr>) -> Resu
             remedy: "leave out --bind, or serve with --role all".to_owned(),
         });
     }
-    let rules = Arc::new(Rules::load(context.config.policies.dir.as_deref())?);
+    let rules = Arc::new(Rules::configured(&context.config)?);
     // First, as it is quickly told that a port is taken.
     let listener = match web {
         true => Some(listen(bind.unwrap_or(context.config.server.bind), &context).await?),

@@ -43,7 +43,7 @@ pub struct Args {
 /// # Errors
 /// An estate that cannot be had.
 pub async fn run(context: Context, args: &Args) -> Result<ExitCode, Error> {
-    let rules = Arc::new(Rules::load(context.config.policies.dir.as_deref())?);
+    let rules = Arc::new(Rules::configured(&context.config)?);
     let defaults = Defaults { account: args.of.account, region: args.of.region.clone() };
     let (mut proposed, mut problems) = (Vec::new(), Vec::new());
     let mut lines = Files::new();

@@ -7,6 +7,7 @@
 
 pub mod auth;
 pub mod outgoing;
+pub mod owners;
 mod read;
 mod trails;
 mod values;
@@ -14,6 +15,7 @@ mod values;
 use crate::signature::PublicKey;
 use auth::AuthConfig;
 use outgoing::OutgoingConfig;
+use owners::OwnersConfig;
 use read::{RawPolicies, Reader};
 use rolecall_audit::finding::triage::due::DueDays;
 use rolecall_collect::trails::TrailConfig;
@@ -50,6 +52,8 @@ pub struct Config {
     pub declared: DeclaredConfig,
     /// Where an operator's own rules, bindings and exceptions are.
     pub policies: PoliciesConfig,
+    /// What decides whose findings and associations are.
+    pub owners: OwnersConfig,
     /// How findings are worked on.
     pub triage: TriageConfig,
     /// Where files of baselines are, and with which keys baselines are signed and verified.
@@ -297,6 +301,10 @@ impl Config {
                     let base = file.parent().unwrap_or_else(|| Path::new(""));
                     reader.baselines(raw, base, &mut config.baselines);
                 }),
+                "owners" => reader.section("owners", section, |reader, raw| {
+                    let base = file.parent().unwrap_or_else(|| Path::new(""));
+                    config.owners = reader.owners(raw, base);
+                }),
                 "triage" => reader.section("triage", section, |reader, raw| reader.triage(raw, &mut config.triage)),
                 "outgoing" => reader.section("outgoing", section, |reader, raw| {
                     let base = file.parent().unwrap_or_else(|| Path::new(""));
@@ -321,6 +329,7 @@ impl Config {
                         "declared",
                         "policies",
                         "baselines",
+                        "owners",
                         "triage",
                         "outgoing",
                         "server",

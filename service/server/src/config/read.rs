@@ -5,9 +5,10 @@ use super::{
     AwsConfig, BaselinesConfig, DeclaredConfig, ListedAccount, RetentionConfig, ScheduleConfig, ServerConfig,
     TriageConfig,
 };
+use rolecall_collect::trails::Entry;
 use rolecall_estate::FileProblem;
 use rolecall_estate::assumption::Assumption;
-use rolecall_iam::{AccountId, RoleArn};
+use rolecall_iam::{AccountId, ArnError, RoleArn};
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -291,6 +292,28 @@ impl Reader<'_> {
             self.parsed("aws.accounts.external_id", account.external_id, place, EXTERNAL_ID, external_id);
             aws.accounts.push(listed);
         }
+    }
+
+    /// The role by which something of AWS is reached that the hub's own principal may not reach.
+    pub(super) fn entry(
+        &mut self,
+        section: &str,
+        role_arn: Option<Spanned<String>>,
+        id: Option<Spanned<String>>,
+    ) -> Option<Entry> {
+        if let (None, Some(id)) = (&role_arn, &id) {
+            let remedy = "name the role that demands it in `role_arn`, or leave it out";
+            let field = format!("{section}.external_id");
+            self.problem(id.span().start, &field, "there is no role to send it for", remedy);
+        }
+        let (mut role, mut secret) = (None, None);
+        let remedy = "write the ARN of a role that may do what this takes";
+        self.parsed(&format!("{section}.role_arn"), role_arn, &mut role, remedy, |text| {
+            text.parse::<RoleArn>().map(Some).map_err(|error: ArnError| error.to_string())
+        });
+        self.parsed(&format!("{section}.external_id"), id, &mut secret, EXTERNAL_ID, external_id);
+        let external_id = secret.map(|secret| secret.reveal().to_owned());
+        role.map(|role_arn| Entry { role_arn, external_id })
     }
 
     pub(super) fn assume(&mut self, raw: RawAssume) -> BTreeSet<Assumption> {

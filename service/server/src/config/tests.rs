@@ -52,6 +52,8 @@ fn every_commented_option_of_the_example_is_one() {
     assert!(config.aws.external_id.is_some());
     assert_eq!(config.declared.paths, Some(vec!["/etc/rolecall/infra/".into()]));
     assert!(config.declared.account.is_some() && config.declared.region.is_some());
+    let kinds: Vec<&str> = config.outgoing.webhooks.iter().map(|webhook| webhook.kind.as_str()).collect();
+    assert_eq!(kinds, ["standard", "sns", "eventbridge", "email"]);
 }
 
 #[test]
@@ -75,6 +77,25 @@ fn all_problems_are_reported_at_once_with_line_field_and_remedy() {
     for (line, (start, remedy)) in found.iter().zip(expected) {
         assert!(line.starts_with(start) && line.contains(remedy), "{line}");
     }
+}
+
+#[test]
+fn keys_of_owner_tags_are_kept_as_they_are_written() {
+    let text = "[owners]\ntag_keys = [\"Owner\", \"cost:team\"]\nfile = \"own/owners.yaml\"\n";
+    let owners = Config::parse(Path::new("etc/rolecall.toml"), text).unwrap().owners;
+    assert_eq!(owners.tag_keys, ["Owner", "cost:team"]);
+    assert_eq!(owners.file.unwrap(), Path::new("etc/own/owners.yaml"));
+    let none = Config::parse(Path::new("rolecall.toml"), "[owners]\ntag_keys = []\n").unwrap().owners;
+    assert!(none.tag_keys.is_empty());
+    let found = problems("[owners]\ntag_keys = [\"a\", \" \", \"a\"]\nfile = \"\"\n");
+    let expected =
+        ["2: owners.tag_keys: ` ` cannot be", "2: owners.tag_keys: `a` is there twice", "3: owners.file: it is empty"];
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    for (line, expected) in found.iter().zip(expected) {
+        assert!(line.starts_with(&format!("rolecall.toml:{expected}")), "{line}");
+    }
+    assert!(problems("[owners]\ntags = [\"a\"]\n")[0].contains("unknown field `tags`"));
+    assert!(problems("[owner]\n")[0].contains("[owners]"));
 }
 
 #[test]

@@ -1,11 +1,10 @@
 //! `[[trails]]`: where CloudTrail's files are read from.
 
-use super::read::{EXTERNAL_ID, Reader, external_id};
+use super::read::Reader;
 use super::values::{DURATION, duration};
 use chrono::TimeDelta;
-use rolecall_collect::trails::{ByQueue, Entry, Events, InBucket, Limits, LookupConfig, TrailConfig, TrailKind};
+use rolecall_collect::trails::{ByQueue, Events, InBucket, Limits, LookupConfig, TrailConfig, TrailKind};
 use rolecall_estate::id::{IdError, Region};
-use rolecall_iam::{ArnError, RoleArn};
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -140,7 +139,7 @@ impl Reader<'_> {
         self.number("trails.lookback_days", raw.lookback_days, &mut lookback, 1..=3650, "");
         self.number("trails.late_days", raw.late_days, &mut late_days, 0..=365, "");
         let region = self.region(raw.region);
-        let entry = self.entry(raw.role_arn, raw.external_id);
+        let entry = self.entry("trails", raw.role_arn, raw.external_id);
         let bucket = self.bucket_name(at, raw.bucket)?;
         let lookback = TimeDelta::days(lookback);
         Some(InBucket { bucket, prefix, region, entry, regions, lookback, late_days })
@@ -162,7 +161,7 @@ impl Reader<'_> {
             if fits { Ok(Some(text.to_owned())) } else { Err(format!("`{text}` is not a queue's URL")) }
         });
         let region = self.region(raw.region);
-        let entry = self.entry(raw.role_arn, raw.external_id);
+        let entry = self.entry("trails", raw.role_arn, raw.external_id);
         let bucket = self.bucket_name(at, raw.bucket);
         Some(ByQueue { url: url?, bucket: bucket?, region, entry, wait, visibility, max_receives })
     }
@@ -203,24 +202,6 @@ impl Reader<'_> {
             text.parse().map(Some).map_err(|error: IdError| error.to_string())
         });
         region
-    }
-
-    fn entry(&mut self, role_arn: Option<Spanned<String>>, id: Option<Spanned<String>>) -> Option<Entry> {
-        if let (None, Some(id)) = (&role_arn, &id) {
-            let remedy = "name the role that demands it in `role_arn`, or leave it out";
-            self.problem(id.span().start, "trails.external_id", "there is no role to send it for", remedy);
-        }
-        let (mut role, mut secret) = (None, None);
-        self.parsed(
-            "trails.role_arn",
-            role_arn,
-            &mut role,
-            "write the ARN of a role that may read the bucket",
-            |text| text.parse::<RoleArn>().map(Some).map_err(|error: ArnError| error.to_string()),
-        );
-        self.parsed("trails.external_id", id, &mut secret, EXTERNAL_ID, external_id);
-        let external_id = secret.map(|secret| secret.reveal().to_owned());
-        role.map(|role_arn| Entry { role_arn, external_id })
     }
 }
 

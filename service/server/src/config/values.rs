@@ -20,6 +20,14 @@ impl Cron {
         cron
     }
 
+    /// When people begin to work, every day.
+    #[must_use]
+    pub fn morning() -> Self {
+        #[expect(clippy::expect_used, reason = "a constant, covered by the test of the example file")]
+        let cron = "0 8 * * *".parse().expect("five fields");
+        cron
+    }
+
     /// Every five minutes, which is about how long CloudTrail takes to deliver.
     #[must_use]
     pub fn five_minutes() -> Self {

@@ -12,8 +12,8 @@ use rolecall_store::{AsOf, NotThen, Store};
 pub(crate) const AT: Param = param(
     "at",
     Kind::Moment,
-    "As it was known at this time, an RFC 3339 instant, or a day, which stands for its last moment in UTC. Findings are \
-     not told of a time that has passed.",
+    "As it was known at this time, an RFC 3339 instant, or a day, which stands for its last moment in UTC. Findings and \
+     owners are not told of a time that has passed.",
 );
 
 /// Why a request cannot be answered as of a moment.
@@ -50,6 +50,10 @@ pub(crate) fn usage_error(error: AsOfError) -> Error {
 /// The moment that parameters name; `None`: now.
 pub(crate) async fn of(store: &Store, params: &Params) -> Result<Option<AsOf>, AsOfError> {
     let Some(given) = params.text(AT.name) else { return Ok(None) };
+    if !params.list("owner").is_empty() || !params.list("owned").is_empty() {
+        let message = "`at`: whose something is is told of the present only; leave out `at`, or `owner` and `owned`";
+        return Err(AsOfError::Never(message.to_owned()));
+    }
     named(store, given).await.map(Some)
 }
 

@@ -1,8 +1,8 @@
 //! What the contract says of every endpoint alike: the scope that it requires, what each status means, and what
 //! the parts of an address are. Refuses to know what an endpoint does.
 
-use super::fields;
 use super::principal::AccessRequirement;
+use super::{examples, fields};
 use axum::http::Method;
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
@@ -19,7 +19,10 @@ const PARTS: [(&str, &str); 12] = [
     ("event_id", "CloudTrail's id of the event that began the session."),
     ("role_arn", "The role's ARN, with `/` as `%2F`."),
     ("number", "The finding's number."),
-    ("system", "How the installation calls the ticket system, such as `jira`."),
+    (
+        "system",
+        "How the installation calls the ticket system, such as `jira`; not `none` or `any`, which are words of the filter `ticket`.",
+    ),
     ("webhook", "The webhook's name in the configuration."),
     ("id", "The item's id, as the list gives it."),
 ];
@@ -82,6 +85,7 @@ pub(super) fn complete(contract: &mut OpenApi, required: impl Fn(&Method, &str) 
             if method != Method::GET {
                 operation.parameters.get_or_insert_default().push(RefOr::T(idempotency_key()));
             }
+            examples::add(operation);
             for (status, response) in &mut operation.responses.responses {
                 if let RefOr::T(response) = response
                     && response.description.is_empty()
@@ -116,7 +120,14 @@ fn idempotency_key() -> Parameter {
              not done again and has the same answer, with `Idempotency-Replayed: true`. 409: it is under way; 422: the \
              name came with another request. One that was refused leaves its name free.",
         ))
-        .schema(Some(ObjectBuilder::new().schema_type(Type::String).max_length(Some(200)).build()))
+        .schema(Some(
+            ObjectBuilder::new()
+                .schema_type(Type::String)
+                .min_length(Some(1))
+                .max_length(Some(200))
+                .pattern(Some("^[!#-~]+$"))
+                .build(),
+        ))
         .example(Some("8e03978e-40d5-43dd-bc93-6894a57f9324".into()))
         .build()
 }
@@ -163,6 +174,34 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// What lacks one is named: a request for it goes into `tests/contract/examples.py`.
+    #[test]
+    fn every_operation_has_an_example() {
+        let contract = serde_json::to_value(crate::http::openapi()).unwrap();
+        let mut lacking = Vec::new();
+        for item in contract["paths"].as_object().unwrap().values() {
+            for operation in item.as_object().unwrap().values() {
+                let name = operation["operationId"].as_str().unwrap();
+                for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                    if parameter["example"].is_null() {
+                        lacking.push(format!("{name}: the parameter {}", parameter["name"]));
+                    }
+                }
+                let answers = operation["responses"].as_object().unwrap().iter();
+                let good = answers.filter(|(status, _)| status.starts_with('2'));
+                let parts = good.map(|(status, answer)| (status.as_str(), answer));
+                for (part, of) in parts.chain([("the body", &operation["requestBody"])]) {
+                    for content in of["content"].as_object().into_iter().flat_map(|it| it.values()) {
+                        if content["example"].is_null() {
+                            lacking.push(format!("{name}: {part}"));
+                        }
+                    }
+                }
+            }
+        }
+        assert_eq!(lacking, Vec::<String>::new());
     }
 
     /// A field that says nothing of itself is one that readers guess at.

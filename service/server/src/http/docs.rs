@@ -26,7 +26,11 @@ const FILES: &[(&str, &str)] = &[
     ("verdicts.md", text!("docs/verdicts.md")),
     ("limits.md", text!("docs/limits.md")),
     ("../policies/README.md", text!("policies/README.md")),
+    ("cli.md", text!("docs/cli.md")),
+    ("console.md", text!("docs/console.md")),
     ("triage.md", text!("docs/triage.md")),
+    ("owners.md", text!("docs/owners.md")),
+    ("reports.md", text!("docs/reports.md")),
     ("simulate.md", text!("docs/simulate.md")),
     ("compare.md", text!("docs/compare.md")),
     ("drift.md", text!("docs/drift.md")),
@@ -133,6 +137,8 @@ fn rendered(path: &str, text: &str) -> String {
     let mut heading: Option<(HeadingLevel, usize)> = None;
     let mut ids: BTreeMap<String, usize> = BTreeMap::new();
     let mut links: Vec<bool> = Vec::new();
+    // Regions of one page have names of their own.
+    let mut regions = 1_u32..;
     for event in Parser::new_ext(text, Options::ENABLE_TABLES) {
         match event {
             Event::Html(raw) | Event::InlineHtml(raw) => events.push(Event::Text(raw)),
@@ -156,9 +162,10 @@ fn rendered(path: &str, text: &str) -> String {
             }
             // Alignment would be a style in the page.
             Event::Start(Tag::Table(columns)) => {
-                events.push(Event::Html(CowStr::from(
-                    "<div class=\"table-wrap\" tabindex=\"0\" role=\"region\" aria-label=\"Table\">",
-                )));
+                let n = regions.next().unwrap_or_default();
+                events.push(Event::Html(CowStr::from(format!(
+                    "<div class=\"table-wrap\" tabindex=\"0\" role=\"region\" aria-label=\"Table {n}\">"
+                ))));
                 let plain = columns.iter().map(|_| pulldown_cmark::Alignment::None).collect();
                 events.push(Event::Start(Tag::Table(plain)));
             }
@@ -171,8 +178,9 @@ fn rendered(path: &str, text: &str) -> String {
                     CodeBlockKind::Fenced(language) => language.split(',').next().unwrap_or_default().to_owned(),
                     CodeBlockKind::Indented => String::new(),
                 };
+                let n = regions.next().unwrap_or_default();
                 let said =
-                    if language.is_empty() { "Code".to_owned() } else { format!("Code: {}", escaped(&language)) };
+                    if language.is_empty() { format!("Code {n}") } else { format!("Code {n}: {}", escaped(&language)) };
                 events.push(Event::Html(CowStr::from(format!(
                     "<pre class=\"code\" tabindex=\"0\" role=\"region\" aria-label=\"{said}\"><code>"
                 ))));
@@ -197,7 +205,8 @@ fn rendered(path: &str, text: &str) -> String {
     }
     let mut out = String::with_capacity(text.len().saturating_mul(2));
     html::push_html(&mut out, events.into_iter());
-    out
+    // A header cell without text heads nothing.
+    out.replace("<th></th>", "<td></td>")
 }
 
 /// The address of a heading, as GitHub makes it.

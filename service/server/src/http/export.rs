@@ -15,10 +15,12 @@ use crate::http::{
 use crate::outgoing::Place;
 use crate::outgoing::asff::{self, Batches};
 use crate::outgoing::ocsf;
+use crate::query::usage::usage_seen_by;
 use chrono::{DateTime, Utc};
 use clap::ValueEnum;
 use futures::TryStreamExt as _;
 use rolecall_audit::access::reach::Workload;
+use rolecall_audit::owner::{Owned, Owner};
 use rolecall_estate::Session;
 use rolecall_store::{
     AsOf, AssociationRow, CoverageRow, Finding, GapRow, RoleRow, Store, UsageOf, UsageWindow, UseRow,
@@ -101,6 +103,8 @@ impl What {
                 "part_of",
                 "assumptions",
                 "assignee",
+                "owner",
+                "owned",
                 "due",
                 "due_at",
                 "suppression",
@@ -157,6 +161,8 @@ impl What {
                 "disable_session_tags",
                 "policy_digest",
                 "owner_arn",
+                "owner",
+                "owned",
                 "tags",
                 "created_at",
                 "modified_at",
@@ -351,13 +357,13 @@ impl What {
     }
 }
 
-/// Writes every row that the parameters leave.
+/// Writes every row that the parameters leave, of what the first store shows; the other one has everything.
 ///
 /// # Errors
 /// What stopped it. Rows already passed on are complete.
 pub(crate) async fn write(
     place: &Place<'_>,
-    store: &Store,
+    (store, whole): (&Store, &Store),
     what: What,
     params: &Params,
     out: &mut Rows,
@@ -396,14 +402,16 @@ pub(crate) async fn write(
             every(store, &Associations { filter, sessions_since: DateTime::<Utc>::MAX_UTC }, out, association_row).await
         }
         What::Clusters => {
-            every(store, &filters::clusters(params, as_of(store, params).await?), out, |row| {
+            every(store, &filters::clusters_in_order(params, as_of(store, params).await?), out, |row| {
                 shape(ClusterJson::from(row.clone()))
             })
             .await
         }
-        What::Roles => every(store, &filters::roles(params, as_of(store, params).await?), out, role_row).await,
-        What::Sessions => every(store, &filters::sessions(params), out, session_row).await,
-        What::Changes => every(store, &filters::changes(params), out, |row| shape(ChangeJson::from(row))).await,
+        What::Roles => every(store, &filters::roles_in_order(params, as_of(store, params).await?), out, role_row).await,
+        What::Sessions => every(store, &filters::sessions_in_order(params), out, session_row).await,
+        What::Changes => {
+            every(store, &filters::changes_in_order(params), out, |row| shape(ChangeJson::from(row))).await
+        }
         What::Baselines => every(store, &filters::baselines(params), out, |row| shape(BaselineJson::from(row))).await,
         What::ChangeEvents => {
             every(store, &filters::change_events(params), out, |row| shape(ChangeEventJson::from(row.clone()))).await
@@ -439,7 +447,7 @@ pub(crate) async fn write(
             };
             let since = params.instant("since").map(|since| since.date_naive());
             let within = UsageWindow { since, until: as_of(store, params).await?.map(AsOf::at) };
-            let mut rows = store.usage(&of, within, false);
+            let mut rows = usage_seen_by(store, whole, &of, within, false).await?;
             while let Some(row) = rows.try_next().await? {
                 out.row(&use_row(&row))?;
                 out.pass_on(PASSED_FROM).await?;
@@ -480,7 +488,8 @@ fn shape(row: impl Serialize) -> Value {
     serde_json::to_value(row).unwrap_or_default()
 }
 
-fn finding_row(found: &Finding, workloads: &[Workload]) -> Value {
+/// A finding as an export gives it; `workloads` are those that reach its role.
+pub(crate) fn finding_row(found: &Finding, workloads: &[Workload]) -> Value {
     let finding = &found.row;
     let subject = &finding.subject;
     let workload = |w: &Workload| json!({ "association": w.association.to_string(), "via": w.via });
@@ -515,11 +524,17 @@ fn finding_row(found: &Finding, workloads: &[Workload]) -> Value {
         "part_of": finding.part_of,
         "assumptions": finding.assumptions,
         "assignee": finding.assignee,
+        "owner": finding.owner.as_ref().and_then(Owner::name),
+        "owned": owned(finding.owner.as_ref()),
         "due": finding.due.map(|due| due.state),
         "due_at": finding.due.and_then(|due| due.at),
         "suppression": finding.suppression.clone().map(|row| shape(SuppressionJson::from(row))),
         "version": finding.version,
     })
+}
+
+fn owned(owner: Option<&Owner>) -> Owned {
+    owner.map_or(Owned::Unknown, Owner::owned)
 }
 
 fn association_row(row: &AssociationRow) -> Value {
@@ -540,6 +555,8 @@ fn association_row(row: &AssociationRow) -> Value {
         "disable_session_tags": detail.map(|detail| detail.disable_session_tags),
         "policy_digest": detail.and_then(|detail| detail.policy),
         "owner_arn": association.owner_arn,
+        "owner": row.owner.as_ref().and_then(Owner::name),
+        "owned": owned(row.owner.as_ref()),
         "tags": detail.map(|detail| &detail.tags),
         "created_at": detail.and_then(|detail| detail.created_at),
         "modified_at": detail.and_then(|detail| detail.modified_at),
@@ -665,30 +682,44 @@ pub(crate) enum Sink {
 /// Rows on their way.
 pub(crate) struct Rows {
     form: Form,
-    columns: &'static [&'static str],
+    columns: Vec<&'static str>,
+    /// Whether a row is to have no other.
+    chosen: bool,
     gathered: Vec<u8>,
     sink: Sink,
 }
 
 impl Rows {
-    /// Begins with the names of the columns, where the form has them.
+    /// Begins with the names of the columns, where the form has them. `chosen` are the only columns to be written;
+    /// none: all.
     ///
     /// # Errors
     /// Where they cannot be written.
-    pub(crate) fn begin(form: Form, columns: &'static [&'static str], sink: Sink) -> Result<Self, Error> {
-        let mut rows = Self { form, columns, gathered: Vec::new(), sink };
+    pub(crate) fn begin(form: Form, what: What, chosen: &[String], sink: Sink) -> Result<Self, Error> {
+        let is_wanted = |column: &&'static str| chosen.is_empty() || chosen.iter().any(|name| name == column);
+        let columns: Vec<&'static str> = what.columns().iter().copied().filter(is_wanted).collect();
+        let head: Vec<String> = columns.iter().map(|column| (*column).to_owned()).collect();
+        let mut rows = Self { form, columns, chosen: !chosen.is_empty(), gathered: Vec::new(), sink };
         if form == Form::Csv {
-            rows.record(columns.iter().map(|column| (*column).to_owned()))?;
+            rows.record(head.into_iter())?;
         }
         Ok(rows)
     }
 
     fn row(&mut self, row: &Value) -> Result<(), Error> {
+        let value = |column: &&'static str| row.get(*column).unwrap_or(&Value::Null);
         if self.form == Form::Csv {
-            let columns = self.columns;
-            return self.record(columns.iter().map(|column| cell(row.get(*column).unwrap_or(&Value::Null))));
+            let cells: Vec<String> = self.columns.iter().map(|column| cell(value(column))).collect();
+            return self.record(cells.into_iter());
         }
-        serde_json::to_writer(&mut self.gathered, row).map_err(|error| Error::Output(error.into()))?;
+        let written = if self.chosen && self.form == Form::Ndjson {
+            let members: serde_json::Map<String, Value> =
+                self.columns.iter().map(|column| ((*column).to_owned(), value(column).clone())).collect();
+            serde_json::to_writer(&mut self.gathered, &members)
+        } else {
+            serde_json::to_writer(&mut self.gathered, row)
+        };
+        written.map_err(|error| Error::Output(error.into()))?;
         self.gathered.push(b'\n');
         Ok(())
     }

@@ -4,19 +4,21 @@
 //! INVARIANT: a parameter that a table names changes what its filter leaves.
 
 use super::as_of::AT;
-use super::lists::Findings;
+use super::lists::{Changes, Clusters, Findings, Roles, Sessions, TimeOrder};
 use super::query::{Kind, Param, Params, param};
+use super::rule_text;
 use chrono::{DateTime, TimeDelta, Utc};
 use rolecall_audit::finding::triage::due::DueState;
 use rolecall_audit::finding::{Detection, Workflow};
+use rolecall_audit::owner::Owned;
 use rolecall_audit::verdict::Fingerprint;
 use rolecall_estate::coverage::ScopeKind;
 use rolecall_estate::{SessionKind, named_key};
 use rolecall_rules::{Severity, SubjectKind};
 use rolecall_store::{
-    AsOf, AssociationFilter, AuditAction, AuditFilter, AuditOutcome, BaselineFilter, ChangeEventFilter, ChangeFilter,
-    ClusterFilter, FindingFilter, FindingSort, FindingVia, RoleFilter, SessionFilter, SuppressionFilter,
-    SuppressionState, TicketFilter,
+    AccountRow, AsOf, AssociationFilter, AuditAction, AuditFilter, AuditOutcome, BaselineFilter, ChangeEventFilter,
+    ChangeFilter, ClusterFilter, ClusterSort, FindingFilter, FindingSort, FindingVia, RoleFilter, RoleSort,
+    SessionFilter, SuppressionFilter, SuppressionState, TicketFilter,
 };
 
 const SEVERITIES: &[&str] = &["critical", "high", "medium", "low", "info"];
@@ -26,8 +28,13 @@ const SUBJECTS: &[&str] = &["role", "policy", "association", "session", "cluster
 const VIAS: &[&str] = &["subject", "role", "direct", "target", "chain"];
 const EXCEPTION_STATES: &[&str] = &["requested", "scheduled", "in_force", "ended"];
 const EXCEPTION_SOURCES: &[&str] = &["file", "asked"];
+const OWNED_WORDS: &[&str] = &["true", "false", "unknown"];
 const DUES: &[&str] = &["ok", "due_soon", "overdue", "paused"];
-const SORTS: &[&str] = &["severity", "last_seen", "opened", "number"];
+const SORTS: &[&str] = &["severity", "last_seen", "first_seen", "opened", "oldest", "account", "rule", "number"];
+const ROLE_SORTS: &[&str] = &["arn", "last_used", "longest_unused"];
+const CLUSTER_SORTS: &[&str] = &["key", "open_findings"];
+const ACCOUNT_SORTS: &[&str] = &["id", "open_findings", "roles", "associations", "oldest_scan"];
+const TIME_ORDERS: &[&str] = &["newest", "oldest"];
 const SESSION_KINDS: &[&str] =
     &["pod_identity", "pod_identity_target", "web_identity", "saml", "service", "assume_role", "agent_request"];
 const ATTRIBUTION_METHODS: &[&str] = &["tags", "access_key", "chain", "name", "ambiguous", "none"];
@@ -63,6 +70,7 @@ const AUDIT_ACTIONS: &[&str] = &[
     "token.create",
     "token.rotate",
     "token.revoke",
+    "token.use",
     "role.grant",
     "role.revoke",
     "finding.acknowledge",
@@ -86,6 +94,10 @@ const AUDIT_ACTIONS: &[&str] = &[
     "webhook.test",
     "webhook.enable",
     "webhook.replay",
+    "view.share",
+    "view.unshare",
+    "view.rename",
+    "view.delete",
 ];
 const AUDIT_OUTCOMES: &[&str] = &["success", "failure"];
 
@@ -94,6 +106,12 @@ const REGION: Param = param("region", Kind::Text, "In this region.");
 const CLUSTER: Param = param("cluster", Kind::Text, "In this cluster.");
 const NAMESPACE: Param = param("namespace", Kind::Text, "In this namespace.");
 const SERVICE_ACCOUNT: Param = param("service_account", Kind::Text, "Of this service account.");
+const OWNER: Param = param("owner", Kind::Texts, "Of one of these owners.");
+const OWNED: Param = param(
+    "owned",
+    Kind::Word(OWNED_WORDS),
+    "`true`: somebody's; `false`: nobody's, as ownership rules and tags show; `unknown`: what decides it was not seen.",
+);
 const ROLE: Param = param("role_arn", Kind::Text, "Concerning this role, as the role or as the target role.");
 
 /// Filters of findings.
@@ -143,6 +161,8 @@ pub(crate) const FINDINGS: &[Param] = &[
     param("first_seen_after", Kind::Instant, "First seen at or after."),
     param("assignee", Kind::Texts, "Assigned to one of these people or teams."),
     param("assigned", Kind::Flag, "`false`: assigned to nobody; `true`: to somebody."),
+    OWNER,
+    OWNED,
     param(
         "due",
         Kind::Words(DUES),
@@ -154,7 +174,12 @@ pub(crate) const FINDINGS: &[Param] = &[
         "`none`: without a ticket; `any`: with one in any system; otherwise with one in the system of this name.",
     ),
     param("q", Kind::Text, "Whose message, subject or rule holds this text, in any case."),
-    param("sort", Kind::Word(SORTS), "The worst, the last seen, the newest or the greatest number first."),
+    param(
+        "sort",
+        Kind::Word(SORTS),
+        "What comes first: the worst; the last seen; the first seen last; the newest or the oldest episode; the least \
+         account or rule, with the worst of each; the greatest number. `severity` if not given.",
+    ),
 ];
 
 /// The filter of findings.
@@ -193,6 +218,8 @@ pub(crate) fn findings(params: &Params) -> FindingFilter {
         first_seen_after: params.instant("first_seen_after"),
         assignees: params.list("assignee").to_vec(),
         assigned: params.text("assigned").map(|word| word == "true"),
+        owners: params.list("owner").to_vec(),
+        owned: owned(params),
         due: words(params, "due", &DueState::ALL, DueState::as_str),
         ticket: params.text("ticket").map(|word| match word {
             "none" => TicketFilter::None,
@@ -220,8 +247,7 @@ pub(crate) fn findings_in_order(params: &Params) -> Findings {
 
 /// The order of findings.
 fn finding_sort(params: &Params) -> FindingSort {
-    let all = [FindingSort::Severity, FindingSort::LastSeen, FindingSort::Opened, FindingSort::Number];
-    words(params, "sort", &all, FindingSort::as_str).first().copied().unwrap_or_default()
+    words(params, "sort", &FindingSort::ALL, FindingSort::as_str).first().copied().unwrap_or_default()
 }
 
 /// Filters of exceptions.
@@ -261,6 +287,8 @@ pub(crate) const ASSOCIATIONS: &[Param] = &[
     NAMESPACE,
     SERVICE_ACCOUNT,
     ROLE,
+    OWNER,
+    OWNED,
     param("q", Kind::Text, "Whose key or roles hold this text, in any case."),
     AT,
 ];
@@ -276,13 +304,66 @@ pub(crate) fn associations(params: &Params, as_of: Option<AsOf>) -> AssociationF
         service_account: text("service_account"),
         role_arn: text("role_arn"),
         q: text("q"),
+        owners: params.list("owner").to_vec(),
+        owned: owned(params),
         as_of,
     }
 }
 
 /// Filters of clusters.
-pub(crate) const CLUSTERS: &[Param] =
-    &[ACCOUNT, REGION, param("q", Kind::Text, "Whose name or ARN holds this text, in any case."), AT];
+pub(crate) const CLUSTERS: &[Param] = &[
+    ACCOUNT,
+    REGION,
+    param("q", Kind::Text, "Whose name or ARN holds this text, in any case."),
+    param(
+        "sort",
+        Kind::Word(CLUSTER_SORTS),
+        "By account, Region and name, if not given; or the most open findings first.",
+    ),
+    AT,
+];
+
+/// Clusters by their filter, in the order that is asked for.
+pub(crate) fn clusters_in_order(params: &Params, as_of: Option<AsOf>) -> Clusters {
+    let sort = words(params, "sort", &ClusterSort::ALL, ClusterSort::as_str).first().copied().unwrap_or_default();
+    Clusters { filter: clusters(params, as_of), sort }
+}
+
+/// Parameters of accounts.
+pub(crate) const ACCOUNTS: &[Param] = &[
+    param(
+        "sort",
+        Kind::Word(ACCOUNT_SORTS),
+        "By id, if not given; the most open findings, roles or associations first; or the scan that is the longest ago.",
+    ),
+    AT,
+];
+
+/// The key of an account in the order that is asked for: keys rise down the list.
+pub(crate) fn account_key(params: &Params) -> impl Fn(&AccountRow) -> String {
+    let sort = params.text("sort").unwrap_or("id").to_owned();
+    move |row| {
+        let most = |number: u64| format!("{:020}", u64::MAX.saturating_sub(number));
+        let before = match sort.as_str() {
+            // Of a time that has passed no findings are told: all accounts have as many.
+            "open_findings" => most(row.open_findings.unwrap_or_default()),
+            "roles" => most(row.roles),
+            "associations" => most(row.associations),
+            // What was never scanned comes first.
+            "oldest_scan" => row.last_look_at.map(|at| format!("{:020}", at.timestamp_micros())).unwrap_or_default(),
+            _ => String::new(),
+        };
+        format!("{before}/{}", row.id)
+    }
+}
+
+/// Parameters of rules.
+pub(crate) const RULES: &[Param] = &[param(
+    "sort",
+    Kind::Word(rule_text::SORTS),
+    "By id, if not given (on the page by severity); the worst first; the most failures or unknown results of the latest \
+     scan first; or by title.",
+)];
 
 /// The filter of clusters.
 pub(crate) fn clusters(params: &Params, as_of: Option<AsOf>) -> ClusterFilter {
@@ -295,6 +376,12 @@ pub(crate) const ROLES: &[Param] = &[
     ACCOUNT,
     param("associated", Kind::Flag, "Only roles that an association names, as role or target role; or only others."),
     param("q", Kind::Text, "Whose ARN holds this text, in any case."),
+    param(
+        "sort",
+        Kind::Word(ROLE_SORTS),
+        "By ARN, if not given; or by when IAM last saw each used: the latest first, or the longest ago first, before \
+         which come those of which no use is known.",
+    ),
     AT,
 ];
 
@@ -306,6 +393,17 @@ pub(crate) fn roles(params: &Params, as_of: Option<AsOf>) -> RoleFilter {
         q: params.text("q").map(str::to_owned),
         as_of,
     }
+}
+
+/// Roles by their filter, in the order that is asked for.
+pub(crate) fn roles_in_order(params: &Params, as_of: Option<AsOf>) -> Roles {
+    let sort = words(params, "sort", &RoleSort::ALL, RoleSort::as_str).first().copied().unwrap_or_default();
+    Roles { filter: roles(params, as_of), sort }
+}
+
+/// The order of what happened.
+fn time_order(params: &Params) -> TimeOrder {
+    if params.text("sort") == Some("oldest") { TimeOrder::Oldest } else { TimeOrder::Newest }
 }
 
 /// Filters of sessions.
@@ -329,6 +427,7 @@ pub(crate) const SESSIONS: &[Param] = &[
     param("principal", Kind::Text, "Whose caller holds this text, in any case."),
     param("since", Kind::Instant, "At or after."),
     param("until", Kind::Instant, "Before."),
+    param("sort", Kind::Word(TIME_ORDERS), "The newest first, if not given, or the oldest."),
 ];
 
 /// The filter of sessions.
@@ -351,6 +450,11 @@ pub(crate) fn sessions(params: &Params) -> SessionFilter {
         since: params.instant("since"),
         until: params.instant("until"),
     }
+}
+
+/// Sessions by their filter, in the order that is asked for.
+pub(crate) fn sessions_in_order(params: &Params) -> Sessions {
+    Sessions { filter: sessions(params), order: time_order(params) }
 }
 
 /// Filters of change events.
@@ -456,6 +560,7 @@ pub(crate) const CHANGES: &[Param] = &[
     param("approval", Kind::Words(APPROVALS), "By what their approval is now; `none`: they were never approved."),
     param("since", Kind::Instant, "Detected at or after."),
     param("until", Kind::Instant, "Detected before."),
+    param("sort", Kind::Word(TIME_ORDERS), "The newest first, if not given, or the oldest."),
 ];
 
 /// The filter of changes.
@@ -478,6 +583,11 @@ pub(crate) fn changes(params: &Params) -> ChangeFilter {
         since: params.instant("since"),
         until: params.instant("until"),
     }
+}
+
+/// Changes by their filter, in the order that is asked for.
+pub(crate) fn changes_in_order(params: &Params) -> Changes {
+    Changes { filter: changes(params), order: time_order(params) }
 }
 
 /// Filters of baselines.
@@ -522,6 +632,10 @@ pub(crate) fn scopes(params: &Params) -> Vec<ScopeKind> {
     words(params, "scope", &ScopeKind::ALL, ScopeKind::as_str)
 }
 
+fn owned(params: &Params) -> Option<Owned> {
+    words(params, "owned", &Owned::ALL, Owned::as_str).first().copied()
+}
+
 fn words<T: Copy>(params: &Params, name: &str, all: &[T], word: impl Fn(T) -> &'static str) -> Vec<T> {
     params.list(name).iter().filter_map(|given| all.iter().copied().find(|v| word(*v) == given)).collect()
 }
@@ -558,6 +672,7 @@ mod tests {
         assert_eq!(found, (STATES.len(), SEVERITIES.len(), DETECTIONS.len(), SUBJECTS.len()));
         assert_eq!(scopes(&read(COVERAGE, &format!("scope={}", all(SCOPES)))).len(), ScopeKind::ALL.len());
         assert_eq!(BaselineState::ALL.map(BaselineState::as_str), *BASELINE_STATES);
+        assert_eq!(Owned::ALL.map(Owned::as_str), *OWNED_WORDS);
         for kind in SESSION_KINDS {
             assert_eq!(sessions(&read(SESSIONS, &format!("kind={kind}"))).kinds.len(), 1, "{kind}");
         }

@@ -16,6 +16,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum_extra::extract::CookieJar;
 use axum_extra::extract::cookie::Cookie;
+use chrono::Utc;
 use std::convert::Infallible;
 
 /// Light, dark, or as the system says.
@@ -96,6 +97,8 @@ pub(crate) struct Chrome {
     pub(crate) as_of: Option<AsOfBanner>,
     pub(crate) assets: &'static Assets,
     pub(crate) version: &'static str,
+    /// When the page was made, for print.
+    pub(crate) made_at: String,
 }
 
 impl Chrome {
@@ -129,7 +132,14 @@ impl Chrome {
             as_of: None,
             assets: &ASSETS,
             version: env!("CARGO_PKG_VERSION"),
+            made_at: Utc::now().format("%Y-%m-%d %H:%M UTC").to_string(),
         }
+    }
+
+    /// Where a printed page comes from: host, path and filters.
+    pub(crate) fn printed_from(&self) -> String {
+        let path = percent_encoding::percent_decode_str(&self.path).decode_utf8_lossy();
+        format!("{}{path}", self.host.as_deref().unwrap_or_default())
     }
 
     /// The address of this service, for requests that a page shows: the public URL, or what the page itself was

@@ -7,8 +7,8 @@ use rolecall_estate::Session;
 use rolecall_store::{
     AssociationAfter, AssociationFilter, AssociationRow, AuditEntry, AuditFilter, BaselineAfter, BaselineFilter,
     BaselineRow, ChangeAfter, ChangeEventAfter, ChangeEventFilter, ChangeFilter, ChangeRow, ClusterAfter,
-    ClusterFilter, ClusterRow, Error as StoreError, FindingAfter, FindingFilter, FindingRow, FindingSort, RoleAfter,
-    RoleFilter, RoleRow, Run, RunId, SessionAfter, SessionFilter, Store,
+    ClusterFilter, ClusterRow, ClusterSort, Error as StoreError, FindingAfter, FindingFilter, FindingRow, FindingSort,
+    RoleAfter, RoleFilter, RoleRow, RoleSort, Run, RunId, SessionAfter, SessionFilter, Store,
 };
 
 /// Findings in one of their orders.
@@ -35,7 +35,7 @@ impl Listing for Findings {
         after: Option<&FindingAfter>,
         limit: u32,
     ) -> Result<Vec<FindingRow>, StoreError> {
-        store.findings(&self.filter, self.sort, after.copied(), limit).await
+        store.findings(&self.filter, self.sort, after.cloned(), limit).await
     }
 }
 
@@ -86,13 +86,18 @@ impl Listing for AuditFilter {
     }
 }
 
-/// Clusters by account, region and name.
-impl Listing for ClusterFilter {
+/// Clusters in one of their orders.
+pub(crate) struct Clusters {
+    pub(crate) filter: ClusterFilter,
+    pub(crate) sort: ClusterSort,
+}
+
+impl Listing for Clusters {
     type Row = ClusterRow;
     type After = ClusterAfter;
 
     fn order(&self) -> &'static str {
-        "key"
+        self.sort.as_str()
     }
 
     fn key(&self, row: &ClusterRow) -> ClusterAfter {
@@ -105,17 +110,22 @@ impl Listing for ClusterFilter {
         after: Option<&ClusterAfter>,
         limit: u32,
     ) -> Result<Vec<ClusterRow>, StoreError> {
-        store.clusters(self, after, limit).await
+        store.clusters_in_order(&self.filter, self.sort, after, limit).await
     }
 }
 
-/// Roles by ARN.
-impl Listing for RoleFilter {
+/// Roles in one of their orders.
+pub(crate) struct Roles {
+    pub(crate) filter: RoleFilter,
+    pub(crate) sort: RoleSort,
+}
+
+impl Listing for Roles {
     type Row = RoleRow;
     type After = RoleAfter;
 
     fn order(&self) -> &'static str {
-        "arn"
+        self.sort.as_str()
     }
 
     fn key(&self, row: &RoleRow) -> RoleAfter {
@@ -123,17 +133,38 @@ impl Listing for RoleFilter {
     }
 
     async fn rows(&self, store: &Store, after: Option<&RoleAfter>, limit: u32) -> Result<Vec<RoleRow>, StoreError> {
-        store.roles(self, after, limit).await
+        store.roles_in_order(&self.filter, self.sort, after, limit).await
     }
 }
 
-/// Sessions, the newest first.
-impl Listing for SessionFilter {
+/// An order of what happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TimeOrder {
+    Newest,
+    Oldest,
+}
+
+impl TimeOrder {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Newest => "newest",
+            Self::Oldest => "oldest",
+        }
+    }
+}
+
+/// Sessions in one of their orders.
+pub(crate) struct Sessions {
+    pub(crate) filter: SessionFilter,
+    pub(crate) order: TimeOrder,
+}
+
+impl Listing for Sessions {
     type Row = Session;
     type After = SessionAfter;
 
     fn order(&self) -> &'static str {
-        "newest"
+        self.order.as_str()
     }
 
     fn key(&self, row: &Session) -> SessionAfter {
@@ -141,17 +172,25 @@ impl Listing for SessionFilter {
     }
 
     async fn rows(&self, store: &Store, after: Option<&SessionAfter>, limit: u32) -> Result<Vec<Session>, StoreError> {
-        store.sessions(self, after, limit).await
+        match self.order {
+            TimeOrder::Newest => store.sessions(&self.filter, after, limit).await,
+            TimeOrder::Oldest => store.oldest_sessions(&self.filter, after, limit).await,
+        }
     }
 }
 
-/// Changes, the latest first.
-impl Listing for ChangeFilter {
+/// Changes in one of their orders.
+pub(crate) struct Changes {
+    pub(crate) filter: ChangeFilter,
+    pub(crate) order: TimeOrder,
+}
+
+impl Listing for Changes {
     type Row = ChangeRow;
     type After = ChangeAfter;
 
     fn order(&self) -> &'static str {
-        "newest"
+        self.order.as_str()
     }
 
     fn key(&self, row: &ChangeRow) -> ChangeAfter {
@@ -159,7 +198,10 @@ impl Listing for ChangeFilter {
     }
 
     async fn rows(&self, store: &Store, after: Option<&ChangeAfter>, limit: u32) -> Result<Vec<ChangeRow>, StoreError> {
-        store.changes(self, after, limit).await
+        match self.order {
+            TimeOrder::Newest => store.changes(&self.filter, after, limit).await,
+            TimeOrder::Oldest => store.oldest_changes(&self.filter, after, limit).await,
+        }
     }
 }
 

@@ -18,6 +18,7 @@ pub mod cursor;
 mod docs;
 pub mod edge;
 pub mod error;
+mod examples;
 pub(crate) mod exceptions;
 pub(crate) mod export;
 mod fields;
@@ -25,21 +26,30 @@ pub(crate) mod filters;
 mod frame;
 pub mod front;
 mod health;
+mod inventory;
+mod limits;
+pub(crate) mod list_pages;
 pub(crate) mod listing;
 pub(crate) mod lists;
 mod metrics;
+mod packed;
 mod pages;
 pub mod principal;
 pub mod query;
 mod rated;
 mod reference;
+mod remediation;
 mod routes;
-mod rule_text;
+pub(crate) mod rule_text;
+mod tickets;
 mod tokens;
 mod triage;
 pub mod view;
+mod views;
 mod visible;
 pub(crate) mod webhooks;
+mod who_can;
+mod whole;
 
 pub(crate) use again::KEPT as ANSWERS_KEPT;
 pub(crate) use api::SuppressionJson;
@@ -75,7 +85,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 fn routes() -> Routes {
     let (nothing, credential) = (AccessRequirement::Nothing, AccessRequirement::Credential);
     let routes = api::routes(pages::routes(Routes::new(api::document())));
-    // Only what holds no secret is compressed: a page has a form token beside words of the caller.
+    // These hold no secret, and are compressed for everybody; pages are not (`packed`).
     let assets = get(assets::serve).layer(CompressionLayer::new());
     routes
         .other(Method::GET, "/login", nothing, get(auth::sign_in))
@@ -87,7 +97,7 @@ fn routes() -> Routes {
         .other(Method::GET, "/livez", nothing, get(health::livez))
         .other(Method::GET, "/readyz", nothing, get(health::readyz))
         .other(Method::GET, "/metrics", AccessRequirement::Scope(Scope::MetricsRead), get(metrics::metrics))
-        .of_everything(routes::limits::METRICS)
+        .of_everything(limits::METRICS)
         .page("/docs", "/docs", get(docs::first))
         .page("/docs/{chapter}", "/docs/tutorial", get(docs::page))
         .page("/docs/api", "/docs/api", get(reference::page))

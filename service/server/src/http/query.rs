@@ -8,9 +8,10 @@
 use super::error::{AppError, Code, FieldError};
 use chrono::{DateTime, Datelike as _, NaiveDate, NaiveTime, Utc};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use rolecall_audit::access::simulate::{AskError, LONGEST_ACTION, is_action};
 use rolecall_audit::finding::ticket::TicketSystem;
 use rolecall_estate::AssociationKey;
-use rolecall_iam::{AccountId, Digest};
+use rolecall_iam::{AccountId, Digest, RoleArn};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
@@ -34,6 +35,10 @@ pub enum Kind {
     Text,
     /// The key of an association.
     Association,
+    /// The ARN of an IAM role.
+    Role,
+    /// An action, as `service:Name`.
+    Action,
     /// An RFC 3339 instant, or a day, which stands for its first moment in UTC.
     Instant,
     /// An RFC 3339 instant, or a day, which stands for its last moment in UTC.
@@ -59,12 +64,22 @@ pub struct Param {
     pub kind: Kind,
     /// What it does, in one sentence.
     pub about: &'static str,
+    /// Whether it has to be given.
+    pub is_required: bool,
+}
+
+impl Param {
+    /// The same, where a request without it is refused.
+    #[must_use]
+    pub const fn required(self) -> Self {
+        Self { is_required: true, ..self }
+    }
 }
 
 /// A row of a parameter table.
 #[must_use]
 pub const fn param(name: &'static str, kind: Kind, about: &'static str) -> Param {
-    Param { name, kind, about }
+    Param { name, kind, about, is_required: false }
 }
 
 /// How many items a page of the API may have.
@@ -74,8 +89,21 @@ pub const CURSOR: Param = param("cursor", Kind::Cursor, "`next_cursor` of the pa
 /// Whether to count.
 pub const TOTAL: Param = param("total", Kind::Word(&["count", "none"]), "`none` leaves out the count of all items.");
 
+/// Characters of one value.
 const MAX_TEXT: usize = 512;
-const NOT_FILTERS: [&str; 3] = ["limit", "cursor", "total"];
+/// The key of an association.
+const ASSOCIATION: &str =
+    "^[0-9]{12}/[a-z0-9]{2,8}-[a-z0-9-]{1,20}/[A-Za-z0-9_-]{1,100}/[A-Za-z0-9.-]{1,63}/[A-Za-z0-9.:-]{1,253}$";
+/// The ARN of a role. IAM's names and paths have printable ASCII characters only.
+const ROLE: &str = "^arn:[a-z0-9-]{1,40}:iam::[0-9]{12}:role/([!-~]*[!-.0-~])$";
+/// An action, as [`is_action`] says.
+const ACTION: &str = "^[A-Za-z0-9_.-]+:[A-Za-z0-9_.-]+$";
+/// Values of one list.
+const MAX_ITEMS: usize = 200;
+/// The greatest number that a JSON reader of any language keeps exactly.
+const MAX_POSITION: i64 = (1 << 53) - 1;
+/// What decides neither which rows there are nor their order.
+const NOT_FILTERS: [&str; 4] = ["limit", "cursor", "total", "columns"];
 
 /// The parameters of one request, checked against a table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -304,13 +332,18 @@ pub(crate) fn moment(value: &str) -> Option<DateTime<Utc>> {
     }
 }
 
+/// The known word that somebody may have meant.
+fn closest<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let near = known.map(|word| (strsim::jaro_winkler(word, given), word)).max_by(|a, b| a.0.total_cmp(&b.0));
+    near.filter(|(score, _)| *score > 0.75).map(|(_, word)| word)
+}
+
 fn misnamed<'a>(name: &str, known: impl Iterator<Item = &'a Param>) -> String {
     let mut names: Vec<&str> = known.map(|p| p.name).collect();
     names.sort_unstable();
-    let near = names.iter().map(|n| (strsim::jaro_winkler(n, name), n)).max_by(|a, b| a.0.total_cmp(&b.0));
     let mut message = format!("unknown parameter `{}`", name.chars().take(60).collect::<String>());
-    match near {
-        Some((score, near)) if score > 0.75 => {
+    match closest(name, names.iter().copied()) {
+        Some(near) => {
             let _ = write!(message, "; did you mean `{near}`?");
         }
         _ if names.is_empty() => message.push_str("; this address takes none"),
@@ -333,6 +366,8 @@ impl Kind {
             Self::Accounts | Self::Account => "ACCOUNT".to_owned(),
             Self::Texts | Self::Text | Self::Cursor => "TEXT".to_owned(),
             Self::Association => "KEY".to_owned(),
+            Self::Role => "ARN".to_owned(),
+            Self::Action => "SERVICE:NAME".to_owned(),
             Self::Ticket => "none|any|SYSTEM".to_owned(),
             Self::Instant | Self::Moment => "TIME".to_owned(),
             Self::Flag => "true|false".to_owned(),
@@ -347,23 +382,34 @@ impl Kind {
     }
 
     pub(crate) fn parse(self, value: &str) -> Result<Vec<String>, String> {
-        if value.len() > MAX_TEXT && !matches!(self, Self::Cursor) {
-            return Err(format!("longer than {MAX_TEXT} bytes"));
-        }
         if !self.is_list() {
             return self.check(value).map(|()| vec![value.to_owned()]);
         }
-        let parts = value.split(',').map(str::trim).filter(|part| !part.is_empty());
-        parts.map(|part| self.check(part).map(|()| part.to_owned())).collect()
+        let parts: Vec<&str> = value.split(',').map(str::trim).filter(|part| !part.is_empty()).collect();
+        if parts.len() > MAX_ITEMS {
+            return Err(format!("{} values; {MAX_ITEMS} are allowed", parts.len()));
+        }
+        parts.into_iter().map(|part| self.check(part).map(|()| part.to_owned())).collect()
     }
 
     fn check(self, value: &str) -> Result<(), String> {
+        if value.chars().count() > MAX_TEXT && !matches!(self, Self::Cursor) {
+            return Err(format!("longer than {MAX_TEXT} characters"));
+        }
         match self {
             Self::Words(words) | Self::Word(words) if !words.contains(&value) => {
-                Err(format!("`{value}` is not one of {}", words.join(", ")))
+                let known = format!("`{value}` is not one of {}", words.join(", "));
+                Err(match closest(value, words.iter().copied()) {
+                    Some(near) => format!("{known}; did you mean `{near}`?"),
+                    None => known,
+                })
             }
             Self::Accounts | Self::Account => value.parse::<AccountId>().map(drop).map_err(|e| e.to_string()),
             Self::Association => value.parse::<AssociationKey>().map(drop),
+            Self::Role if !is_role(value) => {
+                Err(format!("`{value}` is not the ARN of an IAM role, such as arn:aws:iam::111122223333:role/name"))
+            }
+            Self::Action if !is_action(value) => Err(AskError::Action(value.to_owned()).to_string()),
             Self::Ticket if !matches!(value, "none" | "any") => {
                 TicketSystem::new(value).map(drop).map_err(|fault| fault.message)
             }
@@ -377,8 +423,8 @@ impl Kind {
             Self::Number(min, max) if !value.parse::<u32>().is_ok_and(|n| (min..=max).contains(&n)) => {
                 Err(format!("`{value}` is not a whole number from {min} to {max}"))
             }
-            Self::Position if !value.parse::<i64>().is_ok_and(|n| n >= 0) => {
-                Err(format!("`{value}` is not a whole number from 0"))
+            Self::Position if !value.parse::<i64>().is_ok_and(|n| (0..=MAX_POSITION).contains(&n)) => {
+                Err(format!("`{value}` is not a whole number from 0 to {MAX_POSITION}"))
             }
             _ => Ok(()),
         }
@@ -386,24 +432,46 @@ impl Kind {
 
     fn schema(self) -> Schema {
         let text = || ObjectBuilder::new().schema_type(Type::String);
-        let of = |item: ObjectBuilder| Schema::Array(ArrayBuilder::new().items(item).build());
+        let free = || text().min_length(Some(1)).max_length(Some(MAX_TEXT));
+        // A comma ends a value, spaces around it count for nothing, and NUL is in no text.
+        let item = || free().pattern(Some(r"^[^\x00,\s]([^\x00,]*[^\x00,\s])?$"));
+        let of = |item: ObjectBuilder| {
+            Schema::Array(ArrayBuilder::new().items(item).min_items(Some(1)).max_items(Some(MAX_ITEMS)).build())
+        };
         match self {
             Self::Words(words) => of(text().enum_values(Some(words.iter().copied()))),
             Self::Word(words) => Schema::Object(text().enum_values(Some(words.iter().copied())).build()),
             Self::Accounts => of(text().pattern(Some("^[0-9]{12}$"))),
             Self::Account => Schema::Object(text().pattern(Some("^[0-9]{12}$")).build()),
-            Self::Texts => of(text()),
-            Self::Text | Self::Association | Self::Ticket | Self::Cursor => Schema::Object(text().build()),
+            Self::Texts => of(item()),
+            Self::Text => Schema::Object(free().pattern(Some(r"^[^\x00]+$")).build()),
+            Self::Association => Schema::Object(free().pattern(Some(ASSOCIATION)).build()),
+            Self::Role => Schema::Object(free().pattern(Some(ROLE)).build()),
+            Self::Action => Schema::Object(text().max_length(Some(LONGEST_ACTION)).pattern(Some(ACTION)).build()),
+            Self::Ticket => Schema::Object(text().pattern(Some("^[a-z0-9_-]{1,40}$")).build()),
+            Self::Cursor => Schema::Object(text().min_length(Some(1)).build()),
             Self::Instant | Self::Moment => {
                 Schema::Object(text().format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime))).build())
             }
-            Self::Position => Schema::Object(ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)).build()),
+            Self::Position => Schema::Object(
+                ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)).maximum(Some(MAX_POSITION)).build(),
+            ),
             Self::Flag => Schema::Object(ObjectBuilder::new().schema_type(Type::Boolean).build()),
             Self::Number(min, max) => Schema::Object(
                 ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(min)).maximum(Some(max)).build(),
             ),
         }
     }
+}
+
+/// As [`ROLE`].
+fn is_role(value: &str) -> bool {
+    let partition = value.split(':').nth(1).unwrap_or_default();
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    value.parse::<RoleArn>().is_ok()
+        && value.bytes().all(|b| b.is_ascii_graphic())
+        && partition.len() <= 40
+        && partition.bytes().all(plain)
 }
 
 /// The OpenAPI form of a table.
@@ -413,7 +481,7 @@ pub fn openapi(table: &[&[Param]]) -> Vec<Parameter> {
         ParameterBuilder::new()
             .name(p.name)
             .parameter_in(ParameterIn::Query)
-            .required(Required::False)
+            .required(if p.is_required { Required::True } else { Required::False })
             .description(Some(p.about))
             .explode(p.kind.is_list().then_some(false))
             .schema(Some(RefOr::T(p.kind.schema())))
@@ -505,6 +573,8 @@ mod tests {
         param("cluster", Kind::Texts, ""),
         param("q", Kind::Text, ""),
         param("updated_since", Kind::Instant, ""),
+        param("role", Kind::Role, ""),
+        param("action", Kind::Action, ""),
         LIMIT,
         CURSOR,
     ];
@@ -521,7 +591,7 @@ mod tests {
         assert_eq!(names, ["stat", "acount_id"]);
         assert_eq!(error.errors[0].message, "unknown parameter `stat`; did you mean `state`?");
         assert_eq!(error.errors[1].message, "unknown parameter `acount_id`; did you mean `account_id`?");
-        assert!(parse("zzz=1").unwrap_err().detail.contains("known are account_id, cluster"));
+        assert!(parse("zzz=1").unwrap_err().detail.contains("known are account_id, action, cluster"));
     }
 
     #[test]
@@ -534,6 +604,13 @@ mod tests {
             ("limit=0", "`limit`: `0` is not a whole number from 1 to 1000"),
             ("limit=1001", "whole number"),
             ("q=a&q=b", "`q` may be given once only"),
+            ("role=arn:aws:iam::111122223333:user/api", "`role`: `arn:aws:iam::111122223333:user/api` is not the ARN"),
+            ("role=arn:aws:iam::111122223333:role/team/", "is not the ARN of an IAM role"),
+            ("role=arn:aws:iam::111122223333:role/a%20b", "is not the ARN of an IAM role"),
+            ("action=s3", "`action`: `s3` is no action: give service:Name"),
+            ("action=s3:Get*", "`s3:Get*` is no action"),
+            ("action=s3:Get%20Object", "is no action"),
+            ("action=:GetObject", "is no action"),
         ] {
             let error = parse(query).unwrap_err();
             assert_eq!(error.code, Code::InvalidParameter, "{query}");

@@ -25,6 +25,8 @@ struct Operation {
     description: Vec<String>,
     parameters: Vec<Line>,
     body: Option<Type>,
+    /// A body as it may be sent; empty where none is.
+    body_example: String,
     answers: Vec<Answer>,
 }
 
@@ -32,6 +34,8 @@ struct Answer {
     status: String,
     description: String,
     body: Option<Type>,
+    /// An answer as it may be; empty where there is no body.
+    example: String,
 }
 
 /// A parameter or a field.
@@ -111,6 +115,7 @@ impl Operation {
             status: status.clone(),
             description: text(answer, "description"),
             body: body(answer),
+            example: body_example(answer),
         };
         Self {
             id: text(operation, "operationId"),
@@ -120,6 +125,7 @@ impl Operation {
             description: paragraphs(operation.get("description")),
             parameters: each(operation, "parameters").map(Line::of_parameter).collect(),
             body: operation.get("requestBody").and_then(body),
+            body_example: operation.get("requestBody").map(body_example).unwrap_or_default(),
             answers: members(operation, "responses").map(answer).collect(),
         }
     }
@@ -216,6 +222,12 @@ fn body(of: &Value) -> Option<Type> {
     members(of, "content").next().and_then(|(_, content)| content.get("schema")).map(Type::new)
 }
 
+/// The example of a body, as JSON that is laid out.
+fn body_example(of: &Value) -> String {
+    let example = members(of, "content").next().and_then(|(_, content)| content.get("example"));
+    example.and_then(|example| serde_json::to_string_pretty(example).ok()).unwrap_or_default()
+}
+
 fn object_of(reference: &str) -> String {
     reference.rsplit('/').next().unwrap_or_default().to_owned()
 }
@@ -262,6 +274,11 @@ mod tests {
         let paths = contract["paths"].as_object().unwrap();
         let wanted: usize = paths.values().map(|item| item.as_object().unwrap().len()).sum();
         assert_eq!(operations.len(), wanted);
+        for operation in &operations {
+            assert_ne!(operation.body.is_some(), operation.body_example.is_empty(), "{}", operation.id);
+            let good = operation.answers.iter().filter(|answer| answer.status.starts_with('2'));
+            assert!(good.clone().all(|it| it.body.is_some() != it.example.is_empty()), "{}", operation.id);
+        }
         let objects: BTreeSet<&str> = reference.objects.iter().map(|it| it.name.as_str()).collect();
         assert_eq!(objects.len(), contract["components"]["schemas"].as_object().unwrap().len());
         let of_operations = operations.iter().flat_map(|it| {

@@ -4,6 +4,7 @@
 //! Refuses to know what a route answers.
 
 use super::again;
+use super::packed::packed;
 use super::principal::{AccessRequirement, Scope};
 use super::visible::Service;
 use crate::app::App;
@@ -65,24 +66,6 @@ impl AccessTable {
     }
 }
 
-/// Why nobody with limits comes to some routes.
-pub(crate) mod limits {
-    pub(crate) const ASSUMABLE_BY: &str =
-        "who can assume a role is worked out over all accounts; a credential with limits cannot ask for it";
-    pub(crate) const BASELINES: &str =
-        "what is approved is compared with all changes; a credential with limits cannot approve a state";
-    pub(crate) const CREDENTIALS: &str =
-        "tokens, webhooks and the audit log are of everybody; a credential with limits cannot ask for them";
-    pub(crate) const INGESTION: &str =
-        "how CloudTrail is read is of all accounts; a credential with limits cannot ask for it";
-    pub(crate) const METRICS: &str = "the metrics count all accounts; a credential with limits cannot read them";
-    pub(crate) const ROLE_USE: &str =
-        "what is used with a role may be of any workload; a credential with limits asks for that of an association";
-    pub(crate) const SCANS: &str = "a scan is of all accounts; a credential with limits cannot read or start one";
-    pub(crate) const WHAT_IF: &str =
-        "proposed changes are judged over all accounts; a credential with limits cannot ask what they come to";
-}
-
 /// A method that a path does not have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NoSuchMethod {
@@ -140,7 +123,7 @@ impl Routes {
 
     /// A page for people. `sample` is an address of it.
     pub(crate) fn page(self, path: &'static str, sample: &'static str, handler: MethodRouter<Service>) -> Self {
-        self.person(Method::GET, path, sample, AccessRequirement::Person, handler)
+        self.person(Method::GET, path, sample, AccessRequirement::Person, packed(handler))
     }
 
     /// A page for people in a role with this scope.
@@ -151,7 +134,7 @@ impl Routes {
         sample: &'static str,
         handler: MethodRouter<Service>,
     ) -> Self {
-        self.person(Method::GET, path, sample, AccessRequirement::PersonWith(scope), handler)
+        self.person(Method::GET, path, sample, AccessRequirement::PersonWith(scope), packed(handler))
     }
 
     /// A form that changes nothing but what is the person's own. `sample` is an address of it.

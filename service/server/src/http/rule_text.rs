@@ -3,15 +3,23 @@
 //! The one place that takes a rule apart for the pages and the API. Refuses to judge anything.
 
 use crate::app::App;
-use rolecall_rules::{Rule, Severity, SubjectKind};
+use rolecall_audit::evaluate::RuleTally;
+use rolecall_rules::{Rule, Severity, SubjectKind, Tool};
 use std::collections::BTreeMap;
 
 /// A remedy that can be copied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RemedyCode {
-    pub(crate) id: &'static str,
+    pub(crate) id: String,
     pub(crate) label: &'static str,
     pub(crate) text: String,
+}
+
+impl RemedyCode {
+    /// Code for a tool, under an id of its own on the page.
+    pub(crate) fn new(id: String, tool: Tool, text: String) -> Self {
+        Self { id, label: tool.label(), text }
+    }
 }
 
 /// A parameter as the rule declares it.
@@ -55,11 +63,10 @@ impl From<&Rule> for RuleText {
     fn from(rule: &Rule) -> Self {
         let meta = rule.meta();
         let remedy = &meta.remediation;
-        let code = [
-            ("remedy-cli", "AWS CLI", &remedy.cli),
-            ("remedy-terraform", "Terraform", &remedy.terraform),
-            ("remedy-cloudformation", "CloudFormation", &remedy.cloudformation),
-        ];
+        // No finding is meant here, so that every value is a variable.
+        let code = remedy.snippets().map(|(tool, template)| {
+            RemedyCode::new(format!("remedy-{}", tool.as_str()), tool, template.fill(tool, &BTreeMap::new()))
+        });
         let param = |p: &rolecall_rules::Param| ParamText {
             name: p.name.to_string(),
             type_name: p.type_name.clone(),
@@ -79,12 +86,7 @@ impl From<&Rule> for RuleText {
             message: rule.expressions().message.trim().to_owned(),
             params: rule.params().iter().map(param).collect(),
             remedy_text: remedy.text.trim().to_owned(),
-            remedy_code: code
-                .into_iter()
-                .filter_map(|(id, label, text)| {
-                    Some(RemedyCode { id, label, text: text.as_deref()?.trim().to_owned() })
-                })
-                .collect(),
+            remedy_code: code.collect(),
             references: meta.references.clone(),
             origin: rule.origin(),
             digest: rule.digest().to_string(),
@@ -97,6 +99,38 @@ pub(crate) fn rules(app: &App) -> Vec<RuleText> {
     let mut rules: Vec<RuleText> = app.rules.set.rules().iter().map(|rule| RuleText::from(rule.as_ref())).collect();
     rules.sort_by(|a, b| a.id.cmp(&b.id));
     rules
+}
+
+/// Orders of rules, as `sort` names them.
+pub(crate) const SORTS: &[&str] = &["id", "severity", "fail", "unknown", "title"];
+
+/// The key of a rule in an order: keys rise down the list.
+pub(crate) fn key(sort: &str, tallies: &[RuleTally]) -> impl Fn(&RuleText) -> String {
+    let sort = sort.to_owned();
+    let sum = |of: fn(&RuleTally) -> u64| {
+        let mut sums: BTreeMap<String, u64> = BTreeMap::new();
+        for tally in tallies {
+            let sum = sums.entry(tally.rule.clone()).or_default();
+            *sum = sum.saturating_add(of(tally));
+        }
+        sums
+    };
+    let counted = match sort.as_str() {
+        "fail" => sum(|tally| tally.fail),
+        "unknown" => sum(|tally| tally.unknown),
+        _ => BTreeMap::new(),
+    };
+    move |rule| {
+        let rank = Severity::WORST_FIRST.iter().position(|severity| *severity == rule.severity).unwrap_or_default();
+        let most = || u64::MAX.saturating_sub(counted.get(&rule.id).copied().unwrap_or_default());
+        let (title, id) = (&rule.title, &rule.id);
+        match sort.as_str() {
+            "severity" => format!("{rank}/{title}/{id}"),
+            "fail" | "unknown" => format!("{:020}/{rank}/{title}/{id}", most()),
+            "title" => format!("{title}/{id}"),
+            _ => id.clone(),
+        }
+    }
 }
 
 /// One rule, also by an id that it took the place of.

@@ -1,13 +1,16 @@
 //! The service as whoever asks may see it: what handlers get, and the rare door to the whole.
 //!
 //! INVARIANT: the router's state gives no handler a store. [`Visible`] gives one that shows what the principal may see;
-//! a handler that asks for anything else by `State` does not compile. Refuses to know who may see what.
+//! a handler that asks for anything else by `State` does not compile. What a handler writes is written down as done by
+//! the principal, whether it thinks of that or not. Refuses to know who may see what.
 
-use super::error::AppError;
+use super::error::{AppError, Code};
+use super::limits;
 use super::principal::Principal;
 use crate::app::App;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use rolecall_iam::RoleArn;
 use std::convert::Infallible;
 
 /// What the router holds.
@@ -33,11 +36,26 @@ impl FromRequestParts<Service> for Visible {
 
     async fn from_request_parts(parts: &mut Parts, service: &Service) -> Result<Self, AppError> {
         match parts.extensions.get::<Principal>() {
-            Some(principal) => Ok(Self(service.0.visible_to(principal.visibility()))),
+            Some(principal) => Ok(Self(service.0.visible_to(principal.visibility()).acting_as(&principal.actor()))),
             // A route that is open to everybody asks for what only somebody may see.
             None => Err(AppError::internal(NoPrincipal)),
         }
     }
+}
+
+/// Whether all calls of a role are seen: what was not used by those that are may have been used by others.
+pub(crate) async fn role_is_whole(app: &App, arn: &str) -> Result<(), AppError> {
+    if !app.store.is_limited() {
+        return Ok(());
+    }
+    let role: RoleArn = arn.parse().map_err(|_| AppError::not_found(format!("role `{arn}`")))?;
+    if app.store.shown_accounts().await?.contains(&role.account_id()) {
+        return Ok(());
+    }
+    if app.store.shown_roles(&[arn.to_owned()]).await?.is_empty() {
+        return Err(AppError::not_found(format!("role `{arn}`")));
+    }
+    Err(AppError::new(Code::Forbidden, limits::ROLE_USE))
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +69,8 @@ pub(crate) struct Unlimited(pub(crate) App);
 impl FromRequestParts<Service> for Unlimited {
     type Rejection = Infallible;
 
-    async fn from_request_parts(_: &mut Parts, service: &Service) -> Result<Self, Infallible> {
-        Ok(Self(service.0.clone()))
+    async fn from_request_parts(parts: &mut Parts, service: &Service) -> Result<Self, Infallible> {
+        let principal = parts.extensions.get::<Principal>();
+        Ok(Self(principal.map_or_else(|| service.0.clone(), |who| service.0.acting_as(&who.actor()))))
     }
 }

@@ -7,7 +7,7 @@ use super::listing::{self, Listing};
 use super::principal::Principal;
 use super::query::Params;
 use crate::app::App;
-use crate::config::outgoing::{UrlSource, WebhookConfig};
+use crate::config::outgoing::{Receiver, UrlSource, WebhookConfig};
 use crate::outgoing::message::{TEST, test};
 use rolecall_store::{DeliveryAfter, DeliveryRow, DeliveryState, Error as StoreError, NewDelivery, Store, WebhookRow};
 
@@ -21,11 +21,16 @@ pub(crate) struct Webhook<'a> {
 }
 
 impl Webhook<'_> {
-    /// The address without what may be secret in it; none where the whole address is.
+    /// Where messages go, without what may be secret in it; none where the whole address is.
     pub(crate) fn url(&self) -> Option<String> {
-        match &self.config.url {
-            UrlSource::Given(url) => Some(url.shown()),
-            UrlSource::Secret(_) => None,
+        match &self.config.receiver {
+            Receiver::Https { url: UrlSource::Given(url), .. } => Some(url.shown()),
+            Receiver::Https { url: UrlSource::Secret(_), .. } => None,
+            Receiver::Aws { destination, .. } => Some(destination.to_string()),
+            Receiver::Email(email) => {
+                let to: Vec<String> = email.addresses.to.iter().map(ToString::to_string).collect();
+                Some(to.join(", "))
+            }
         }
     }
 }
@@ -45,6 +50,13 @@ pub(crate) async fn webhooks(app: &App) -> Result<Vec<Webhook<'_>>, StoreError> 
         webhooks.push(Webhook { config, row, behind });
     }
     Ok(webhooks)
+}
+
+/// What is kept of webhooks that are no longer in the configuration, by name.
+pub(crate) async fn removed(app: &App) -> Result<Vec<WebhookRow>, StoreError> {
+    let mut kept = app.store.webhooks().await?;
+    kept.retain(|name, _| app.config.outgoing.webhooks.iter().all(|it| it.name != *name));
+    Ok(kept.into_values().collect())
 }
 
 /// The webhook of that name.
@@ -77,8 +89,8 @@ pub(crate) fn test_delivery(
     actor: &str,
     base: &str,
 ) -> NewDelivery {
-    let message = test(config.kind, now, actor, base);
     let id = format!("msg_{}", uuid::Uuid::new_v4().simple());
+    let message = test(config.kind, &id, now, actor, base);
     NewDelivery { id, seq: None, kind: TEST.to_owned(), page: message.page, body: message.body }
 }
 

@@ -9,6 +9,7 @@ use super::Place;
 use chrono::{DateTime, SecondsFormat, Utc};
 use rolecall_audit::access::reach::Workload;
 use rolecall_audit::finding::{Detection, Workflow};
+use rolecall_audit::owner::Owner;
 use rolecall_rules::{Severity, SubjectKind};
 use rolecall_store::Finding;
 use serde_json::{Map, Value, json};
@@ -94,6 +95,7 @@ pub fn finding(found: &Finding, workloads: &[Workload], place: &Place<'_>) -> Va
         ("rolecall/category", meta.map(|meta| meta.category.clone()).unwrap_or_default()),
         ("rolecall/state", row.workflow.as_str().to_owned()),
         ("rolecall/assignee", row.assignee.clone().unwrap_or_default()),
+        ("rolecall/owner", row.owner.as_ref().and_then(Owner::name).unwrap_or_default().to_owned()),
         ("rolecall/workload_count", row.workload_count.to_string()),
         ("rolecall/workloads", named),
     ] {
@@ -134,9 +136,9 @@ pub fn finding(found: &Finding, workloads: &[Workload], place: &Place<'_>) -> Va
         "RecordState": if row.workflow == Workflow::Resolved { "ARCHIVED" } else { "ACTIVE" },
         "FindingProviderFields": { "Severity": { "Label": label, "Original": row.severity.as_str() }, "Types": [TYPE] },
     });
-    let remediation = meta.map_or("", |meta| meta.remediation.text.trim());
+    let remediation = place.remediation(found);
     if let (false, Some(finding)) = (remediation.is_empty(), finding.as_object_mut()) {
-        let recommendation = json!({ "Text": cut(remediation, 512), "Url": url });
+        let recommendation = json!({ "Text": cut(&remediation, 512), "Url": url });
         finding.insert("Remediation".to_owned(), json!({ "Recommendation": recommendation }));
     }
     finding

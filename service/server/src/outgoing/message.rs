@@ -3,9 +3,12 @@
 //! A message is a part of what the API says of the same thing, under the same names, and small: 20 kB at most, as
 //! Standard Webhooks advises. Refuses to know who gets it.
 
+use super::letter::Letter;
 use crate::audit::rules::Rules;
 use crate::config::outgoing::{Route, WebhookKind};
 use chrono::{DateTime, Utc};
+use rolecall_audit::owner::Owner;
+use rolecall_iam::AccountId;
 use rolecall_outgoing::slack;
 use rolecall_store::{ChangeRow, Event, EventSubject, FindingRow};
 use serde::Serialize;
@@ -42,21 +45,27 @@ impl Route {
     /// Whether an event of a kind that is asked for is asked for.
     #[must_use]
     pub fn wants(&self, item: EventItem<'_>) -> bool {
-        let grave = |least| item.finding.is_some_and(|finding| finding.severity >= least);
-        let account = item.event.account_id;
-        let assignee = item.finding.and_then(|finding| finding.assignee.as_ref());
+        self.meets(item.event.account_id, item.finding, item.change)
+    }
+
+    fn meets(&self, account: Option<AccountId>, finding: Option<&FindingRow>, change: Option<&ChangeRow>) -> bool {
+        let grave = |least| finding.is_some_and(|finding| finding.severity >= least);
+        let assignee = finding.and_then(|finding| finding.assignee.as_ref());
+        let owner = finding.and_then(|finding| finding.owner.as_ref()?.name());
         self.severity_min.is_none_or(grave)
             && (self.account_ids.is_empty() || account.is_some_and(|account| self.account_ids.contains(&account)))
             && (self.assignees.is_empty() || assignee.is_some_and(|assignee| self.assignees.contains(assignee)))
-            && (self.namespaces.is_empty() || namespaces(item).any(|namespace| self.namespaces.contains(namespace)))
+            && (self.owners.is_empty() || owner.is_some_and(|owner| self.owners.contains(owner)))
+            && (self.namespaces.is_empty()
+                || namespaces(finding, change).any(|namespace| self.namespaces.contains(namespace)))
     }
 }
 
-fn namespaces(item: EventItem<'_>) -> impl Iterator<Item = &str> {
-    let own = item.finding.and_then(|finding| finding.subject.namespace.as_deref());
-    let reaching = item.finding.into_iter().flat_map(|finding| &finding.workloads);
+fn namespaces<'a>(finding: Option<&'a FindingRow>, change: Option<&'a ChangeRow>) -> impl Iterator<Item = &'a str> {
+    let own = finding.and_then(|finding| finding.subject.namespace.as_deref());
+    let reaching = finding.into_iter().flat_map(|finding| &finding.workloads);
     let reaching = reaching.map(|workload| workload.association.namespace.as_str());
-    let affected = item.change.into_iter().flat_map(|change| &change.change.affected);
+    let affected = change.into_iter().flat_map(|change| &change.change.affected);
     own.into_iter().chain(reaching).chain(affected.map(|it| it.workload.namespace.as_str()))
 }
 
@@ -64,6 +73,7 @@ fn namespaces(item: EventItem<'_>) -> impl Iterator<Item = &str> {
 struct Payload<'a> {
     #[serde(rename = "type")]
     kind: &'a str,
+    id: &'a str,
     timestamp: DateTime<Utc>,
     data: Data<'a>,
 }
@@ -96,6 +106,7 @@ struct FindingData<'a> {
     workload_count: u64,
     workloads: Vec<String>,
     assignee: Option<&'a str>,
+    owner: Option<&'a str>,
     due_at: Option<DateTime<Utc>>,
     url: String,
 }
@@ -133,9 +144,9 @@ struct ScanData {
     url: String,
 }
 
-/// An event as a message of a kind. `base` is where this service is reached.
+/// An event as a message of a kind, under an id. `base` is where this service is reached.
 #[must_use]
-pub fn message(kind: WebhookKind, item: EventItem<'_>, rules: &Rules, base: &str) -> Message {
+pub fn message(kind: WebhookKind, id: &str, item: EventItem<'_>, rules: &Rules, base: &str) -> Message {
     let event = item.event;
     let page = match &event.subject {
         EventSubject::Finding(_) => item.finding.map(|finding| format!("/findings/{}", finding.number)),
@@ -148,30 +159,36 @@ pub fn message(kind: WebhookKind, item: EventItem<'_>, rules: &Rules, base: &str
     let meta = meta.as_ref().map(|rule| rule.meta());
     let title = meta.map(|meta| meta.title.as_str()).or(item.finding.map(|finding| finding.rule.as_str()));
     let body = match kind {
-        WebhookKind::Standard => standard(item, title.unwrap_or_default(), &url),
         WebhookKind::Slack => slack::body(&chat(item, title.unwrap_or_default(), url)),
+        // Events go into digests, and none is an e-mail of its own.
+        WebhookKind::Standard | WebhookKind::Sns | WebhookKind::EventBridge | WebhookKind::Email => {
+            standard(id, item, title.unwrap_or_default(), &url)
+        }
     };
     Message { page, body: fitting(body) }
 }
 
 /// A message that says only that messages arrive.
 #[must_use]
-pub fn test(kind: WebhookKind, now: DateTime<Utc>, actor: &str, base: &str) -> Message {
+pub fn test(kind: WebhookKind, id: &str, now: DateTime<Utc>, actor: &str, base: &str) -> Message {
     let page = "/settings/webhooks".to_owned();
     let url = format!("{base}{page}");
     let body = match kind {
-        WebhookKind::Standard => json!({"type": TEST, "timestamp": now, "data": {"actor": actor, "url": url}}),
+        WebhookKind::Email => return Message { body: Letter::test(TEST, now, actor, &url).body(), page },
         WebhookKind::Slack => slack::body(&slack::Message {
             title: "Test of this webhook".to_owned(),
             text: format!("{actor} asked for it. Messages of Rolecall arrive here."),
             fields: Vec::new(),
             url,
         }),
+        WebhookKind::Standard | WebhookKind::Sns | WebhookKind::EventBridge => {
+            json!({"type": TEST, "id": id, "timestamp": now, "data": {"actor": actor, "url": url}})
+        }
     };
     Message { page, body: fitting(body) }
 }
 
-fn standard(item: EventItem<'_>, title: &str, url: &str) -> Value {
+fn standard(id: &str, item: EventItem<'_>, title: &str, url: &str) -> Value {
     let event = item.event;
     let finding = item.finding.map(|finding| FindingData {
         number: finding.number,
@@ -197,6 +214,7 @@ fn standard(item: EventItem<'_>, title: &str, url: &str) -> Value {
         workload_count: finding.workload_count,
         workloads: finding.workloads.iter().take(WORKLOADS).map(|it| it.association.to_string()).collect(),
         assignee: finding.assignee.as_deref(),
+        owner: finding.owner.as_ref().and_then(Owner::name),
         due_at: finding.due.and_then(|due| due.at),
         url: url.to_owned(),
     });
@@ -219,7 +237,7 @@ fn standard(item: EventItem<'_>, title: &str, url: &str) -> Value {
     let account_id = event.account_id.map(|account| account.to_string());
     let data = Data { seq: event.seq, actor: &event.actor, account_id, finding, change, scan };
     // These are texts and numbers under texts: they are always JSON.
-    serde_json::to_value(Payload { kind: &event.kind, timestamp: event.at, data }).unwrap_or_default()
+    serde_json::to_value(Payload { kind: &event.kind, id, timestamp: event.at, data }).unwrap_or_default()
 }
 
 fn chat(item: EventItem<'_>, title: &str, url: String) -> slack::Message {
@@ -236,6 +254,7 @@ fn chat(item: EventItem<'_>, title: &str, url: String) -> slack::Message {
                 ("Account", account()),
                 ("Cluster", finding.subject.cluster.clone().unwrap_or_default()),
                 ("Workloads", workloads(finding)),
+                ("Owner", finding.owner.as_ref().and_then(Owner::name).unwrap_or_default().to_owned()),
                 ("Assignee", finding.assignee.clone().unwrap_or_default()),
                 ("By", event.actor.clone()),
             ],
@@ -271,7 +290,7 @@ fn workloads(finding: &FindingRow) -> String {
 }
 
 /// `finding.seen_again` as `finding seen again`.
-fn words(kind: &str) -> String {
+pub(super) fn words(kind: &str) -> String {
     kind.replace(['.', '_'], " ")
 }
 
@@ -281,7 +300,7 @@ fn capital(text: &str) -> String {
 }
 
 /// The text of a message that is not too large: where it would be, its texts are cut, the longest first.
-fn fitting(mut body: Value) -> String {
+pub(super) fn fitting(mut body: Value) -> String {
     let mut text = body.to_string();
     for most in [4_000, 1_000, 300, 100] {
         if text.len() <= LARGEST {

@@ -8,6 +8,7 @@ use super::Place;
 use chrono::{DateTime, Utc};
 use rolecall_audit::access::reach::Workload;
 use rolecall_audit::finding::{Detection, Workflow};
+use rolecall_audit::owner::Owner;
 use rolecall_rules::{Evidence, Severity, SubjectKind};
 use rolecall_store::Finding;
 use serde_json::{Map, Value, json};
@@ -127,8 +128,8 @@ pub fn event(found: &Finding, workloads: &[Workload], place: &Place<'_>) -> Valu
     if !tickets.is_empty() {
         set("tickets", tickets.into());
     }
-    let remediation = meta.map(|meta| &meta.remediation.text).map(|text| text.trim()).filter(|text| !text.is_empty());
-    if let Some(text) = remediation {
+    let text = place.remediation(found);
+    if !text.is_empty() {
         let references = meta.map(|meta| meta.references.clone()).unwrap_or_default();
         set("remediation", json!({ "desc": text, "references": references }));
     }
@@ -202,6 +203,11 @@ fn resources(found: &Finding, partition: &str) -> Vec<Value> {
         "provider": "AWS",
         "cloud_partition": partition,
     })];
+    if let (Some(owner), Some(first)) =
+        (found.row.owner.as_ref().and_then(Owner::name), resources.first_mut().and_then(Value::as_object_mut))
+    {
+        first.insert("owner".to_owned(), json!({ "name": owner }));
+    }
     for (name, value) in [("region", &subject.region), ("namespace", &subject.namespace)] {
         if let (Some(value), Some(first)) = (value, resources.first_mut().and_then(Value::as_object_mut)) {
             first.insert(name.to_owned(), value.as_str().into());

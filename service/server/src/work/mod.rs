@@ -2,4 +2,5 @@
 
 pub mod deliver;
 mod jobs;
+mod prepare;
 pub mod worker;

@@ -6,7 +6,7 @@ use rolecall::app::App;
 use rolecall::config::Config;
 use rolecall::config::auth::AuthConfig;
 use rolecall::http::auth::login_url_for;
-use rolecall::http::auth::token::Scope;
+use rolecall::http::auth::token::{Scope, mint};
 use rolecall::role::PersonRole;
 use rolecall_estate::Visibility;
 use rolecall_store::{AuditEntry, AuditFilter, AuditVerified, PersonAccess};
@@ -43,6 +43,7 @@ fn least_role(path: &str) -> PersonRole {
         "/findings/triage" | "/findings/1/triage" | "/scans" => PersonRole::Triager,
         path if path.starts_with("/changes/") || path.starts_with("/baselines") => PersonRole::PolicyAdmin,
         "/settings/sessions" | "/settings/sessions/0/end" | "/settings" => PersonRole::Viewer,
+        path if path.starts_with("/settings/views") => PersonRole::Viewer,
         path if path.starts_with("/settings/") && !path.starts_with("/settings/webhooks") => PersonRole::Admin,
         _ => PersonRole::Viewer,
     }
@@ -213,6 +214,115 @@ async fn a_refused_sign_in_is_written_and_cannot_flood_the_log() {
     let entry = &entries[0];
     assert_eq!((entry.actor_kind.as_str(), entry.outcome.as_str()), ("anonymous", "failure"));
     assert_eq!(entry.source_ip.as_deref(), Some("192.0.2.66"));
+}
+
+#[tokio::test]
+async fn a_refused_token_is_written_once_a_minute_and_cannot_flood_the_log() {
+    let app = app(Seen::Nothing).await;
+    let bearer = |token: &str, from: &str| {
+        Client::unauthenticated(&app).from(from).with(header::AUTHORIZATION, format!("Bearer {token}"))
+    };
+    let day = chrono::TimeDelta::days(1);
+    let (id, expired) = {
+        let text = crate::support::token(&app, &[Scope::FindingsRead], chrono::Utc::now() - day * 40).await;
+        (text.split('_').nth(1).unwrap().to_owned(), bearer(&text, "192.0.2.7:1"))
+    };
+    let (other, revoked) = {
+        let text = crate::support::token(&app, &[Scope::FindingsRead], chrono::Utc::now()).await;
+        let id = text.split('_').nth(1).unwrap().to_owned();
+        assert!(app.store.revoke_token(&id, chrono::Utc::now()).await.unwrap());
+        (id, bearer(&text, "192.0.2.8:1"))
+    };
+    let unknown = mint(&[Scope::FindingsRead], 1, chrono::Utc::now()).unwrap();
+    let narrow = Client::program(&app, &[Scope::FindingsRead]).await;
+    let before = log(&app).await.len();
+    for _ in 0..20 {
+        for client in [&expired, &revoked, &bearer(&unknown.text, "192.0.2.9:1"), &bearer("x", "192.0.2.9:1")] {
+            assert_eq!(client.get("/api/v1/findings").await.status, StatusCode::UNAUTHORIZED);
+        }
+        assert_eq!(narrow.get("/api/v1/tokens").await.status, StatusCode::FORBIDDEN);
+        assert_eq!(narrow.get("/api/v1/findings").await.status, StatusCode::OK);
+    }
+    let entries = log(&app).await;
+    let mut said: Vec<_> = entries[..entries.len() - before]
+        .iter()
+        .map(|it| {
+            assert_eq!((it.action.as_str(), it.outcome.as_str()), ("token.use", "failure"));
+            (
+                it.actor_kind.as_str(),
+                it.actor.as_str(),
+                it.object.as_deref().unwrap_or(""),
+                it.detail["why"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    said.sort_unstable();
+    said.dedup();
+    let mut expected = [
+        ("anonymous", "anonymous", "", "it is not a token"),
+        ("anonymous", "anonymous", unknown.public_id.as_str(), "no token has this id and secret"),
+        ("token", "bot", "", "it lacks the scope `admin`"),
+        ("token", "bot", id.as_str(), "it has expired"),
+        ("token", "bot", other.as_str(), "it was revoked"),
+    ];
+    expected.sort_unstable();
+    assert_eq!(said, expected);
+    // A minute may have begun meanwhile.
+    assert!(entries.len() - before <= 15, "{}", entries.len() - before);
+    assert!(entries.iter().any(|it| it.source_ip.as_deref() == Some("192.0.2.7") && it.detail["refusals"] == 1));
+
+    // Sources that are many and new do not fill it either.
+    let before = app.store.audit_head().await.unwrap().seq;
+    for n in 0..120_u8 {
+        let from = format!("198.51.100.{n}:1");
+        assert_eq!(bearer("x", &from).get("/api/v1/findings").await.status, StatusCode::UNAUTHORIZED);
+    }
+    let written = app.store.audit_head().await.unwrap().seq - before;
+    assert!(written < 110, "{written}");
+}
+
+/// Every route that changes something: what was written by it was written as done by whoever asked, also by handlers
+/// that do not think of it.
+#[tokio::test]
+async fn whatever_a_route_writes_is_written_as_done_by_whoever_asked() {
+    let app = app(Seen::Complete).await;
+    let admin = Client::program(&app, &[Scope::Admin]).await.with(header::CONTENT_TYPE, "application/json");
+    let change = "chg_0";
+    let bodies = [
+        ("/api/v1/findings/{id}", json!({ "comment": "x", "assignee": "ann" })),
+        ("/api/v1/findings/{id}/comments", json!({ "comment": "x" })),
+        ("/api/v1/findings/{id}/tickets", json!({ "system": "jira", "holder": "w" })),
+        ("/api/v1/findings/{id}/tickets/{system}", json!({ "key": "SEC-1", "url": "https://example.com/SEC-1" })),
+        ("/api/v1/findings/bulk-update", json!({ "ids": ["3"], "comment": "x" })),
+        ("/api/v1/tokens", json!({ "service_account": "ci", "owner": "team", "scopes": ["findings:read"] })),
+    ];
+    let before = log(&app).await.len();
+    let document = serde_json::to_value(rolecall::http::openapi()).unwrap();
+    let mut done = std::collections::BTreeSet::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for method in [Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
+            if item.get(method.as_str().to_lowercase()).is_none() {
+                continue;
+            }
+            let body = bodies.iter().find(|(of, _)| of == path).map_or_else(|| json!({}), |(_, body)| body.clone());
+            let of_change = path.starts_with("/api/v1/changes/");
+            let filled = path.replace("{id}", if of_change { change } else { "1" }).replace("{system}", "jira");
+            let filled = filled.replace(['{', '}'], "");
+            let body = if method == Method::DELETE { String::new() } else { body.to_string() };
+            let answer = admin.send(method.clone(), &filled, body).await;
+            assert!(!answer.status.is_server_error(), "{method} {filled}: {}", answer.text);
+            if answer.status.is_success() {
+                done.insert(format!("{method} {path}"));
+            }
+        }
+    }
+    let entries = log(&app).await;
+    let written = &entries[..entries.len() - before];
+    assert!(done.len() >= 6 && written.len() >= 6, "{done:?}");
+    for entry in written {
+        assert_eq!((entry.actor_kind.as_str(), entry.actor.as_str()), ("token", "bot"), "{entry:?}");
+        assert!(entry.request_id.is_some(), "{entry:?}");
+    }
 }
 
 #[tokio::test]

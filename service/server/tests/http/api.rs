@@ -363,18 +363,23 @@ fn kinds(value: Value) -> Value {
     }
 }
 
-/// Bots read long lists; a page, which holds a form token beside words of the caller, is never compressed.
+/// Bots read long lists; a page, which holds a form token beside words of the caller, is compressed only where no other
+/// site can have made the browser ask for it.
 #[tokio::test]
-async fn answers_of_the_api_are_compressed_and_pages_are_not() {
+async fn answers_of_the_api_are_compressed_and_pages_where_nobody_else_asks() {
     let app = app(Seen::Complete).await;
     let gzip = |client: Client| client.with(axum::http::header::ACCEPT_ENCODING, "gzip");
     let bot = gzip(Client::program(&app, &[Scope::Admin]).await);
     for path in ["/api/v1/findings", "/api/v1/roles", "/api/v1/openapi.json"] {
         assert_eq!(bot.get(path).await.header("content-encoding"), "gzip", "{path}");
     }
-    let person = gzip(Client::person(&app).await);
-    for path in ["/", "/findings", "/roles"] {
-        assert_eq!(person.get(path).await.header("content-encoding"), "", "{path}");
+    let site = axum::http::HeaderName::from_static("sec-fetch-site");
+    for (from, encoding) in [("same-origin", "gzip"), ("none", "gzip"), ("same-site", ""), ("cross-site", "")] {
+        let client = gzip(Client::person(&app).await).with(site.clone(), from);
+        for path in ["/", "/findings", "/roles", "/docs/tutorial"] {
+            let answer = client.get(path).await;
+            assert_eq!(answer.header("content-encoding"), encoding, "{path} from {from}");
+        }
     }
 }
 

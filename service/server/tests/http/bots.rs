@@ -320,3 +320,47 @@ async fn each_credential_has_so_many_requests() {
     let bot = Client::program(&free, &[Scope::FindingsRead]).await;
     assert_eq!(bot.get("/api/v1/findings").await.header("ratelimit"), "");
 }
+
+#[tokio::test]
+async fn every_finding_says_what_to_do_with_its_real_names() {
+    let app = app(Seen::Complete).await;
+    let bot = Client::program(&app, &[Scope::FindingsRead]).await;
+    let person = Client::person(&app).await;
+    let items = bot.json("/api/v1/findings?limit=1000&state=open&include=folded").await;
+    let (mut proved, mut wrong) = (0, Vec::new());
+    for item in items["items"].as_array().unwrap() {
+        let number = item["number"].as_i64().unwrap();
+        let answer = bot.json(&format!("/api/v1/findings/{number}/remediation")).await;
+        assert!(!answer["text"].as_str().unwrap().is_empty(), "{item}");
+        let steps = answer["steps"].as_array().unwrap();
+        let of_steps = steps.iter().flat_map(|step| step["snippets"].as_array().unwrap());
+        let snippets: Vec<&Value> = answer["snippets"].as_array().unwrap().iter().chain(of_steps).collect();
+        let role = item["subject"]["role_arn"].as_str().and_then(|arn| arn.rsplit('/').next());
+        for snippet in &snippets {
+            let text = snippet["text"].as_str().unwrap();
+            // What is known of the finding is no variable.
+            let open = role.is_some() && (text.contains("$role_name") || text.contains("var.role_name"));
+            if text.contains("{{") || open || text.contains("var.cluster_name") {
+                wrong.push(format!("{}: {text}", item["rule_id"]));
+            }
+        }
+        let documents = steps.iter().filter(|step| step["document"].is_string()).count();
+        assert!(documents == 0 || answer["verified"].is_object(), "a document is proved: {answer}");
+        proved += usize::from(answer["verified"].is_object());
+        if let Some(first) = steps.first() {
+            let page = person.get(&format!("/findings/{number}")).await;
+            let shown: Vec<String> = ["#remedy-1-aws_cli", "section[aria-labelledby=remedy-h] h3"]
+                .iter()
+                .filter_map(|selector| {
+                    let selector = scraper::Selector::parse(selector).unwrap();
+                    page.html().select(&selector).next().map(|found| found.text().collect())
+                })
+                .collect();
+            assert_eq!(shown, [first["snippets"][0]["text"].as_str().unwrap(), first["title"].as_str().unwrap()]);
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+    assert!(proved > 3, "{proved} findings have a change that is proved");
+    is_problem(&bot.get("/api/v1/findings/0/remediation").await, 404, "not_found");
+    is_problem(&bot.get("/api/v1/findings/1/remediation?days=7").await, 400, "unknown_parameter");
+}

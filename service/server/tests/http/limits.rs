@@ -7,6 +7,8 @@ use crate::api::is_problem;
 use crate::changes::allow_some;
 use crate::support::{Answer, Client, Seen, app_over, demo_files, look, observed};
 use axum::http::{Method, StatusCode};
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD as URL_SAFE_NO_PAD;
 use chrono::{TimeDelta, Utc};
 use rolecall::app::App;
 use rolecall::audit::attribute::attribute_due_sessions;
@@ -107,7 +109,7 @@ async fn both() -> (Database, App) {
     look(&app.store, &app.rules, &seen).await;
     attribute_due_sessions(&app.store).await.unwrap();
     let changed = |role: &rolecall_estate::Role| {
-        ["search-query", "search-queryzqx", "checkout-orders"].contains(&role.arn.name())
+        ["search-query", "search-queryzqx", "platform-shared-cache"].contains(&role.arn.name())
     };
     for (action, hours) in [("s3:GetObject", 2), ("s3:*", 1)] {
         allow_some(&app, &mut seen, action, Utc::now() - TimeDelta::hours(hours), changed).await;
@@ -199,7 +201,7 @@ fn leaks(answer: &Answer, address: &str, id: &str, marks: &BTreeSet<String>) -> 
             text = if given.is_empty() { text } else { text.replace(given, "") };
         }
     }
-    let text = text.replace("%2F", "/").replace("%3A", ":").replace("&#47;", "/");
+    let text = with_plain_cursors(&text).replace("%2F", "/").replace("%3A", ":").replace("&#47;", "/");
     let around = |mark: &str| {
         let (before, after) = text.split_once(mark)?;
         let before: Vec<char> = before.chars().rev().take(120).collect();
@@ -209,10 +211,43 @@ fn leaks(answer: &Answer, address: &str, id: &str, marks: &BTreeSet<String>) -> 
     marks.iter().filter_map(|mark| around(mark)).collect()
 }
 
+/// The text with what each cursor says in its place: a signature may hold any three letters by chance.
+fn with_plain_cursors(text: &str) -> String {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let mut out = String::with_capacity(text.len());
+    for piece in text.split_inclusive(|c| !is_part(c)) {
+        let (token, end) = piece.split_at(piece.rfind(|c| !is_part(c)).unwrap_or(piece.len()));
+        let said = token.rsplit_once('.').filter(|(said, signature)| said.len() > 12 && signature.len() == 43);
+        match said.and_then(|(said, _)| URL_SAFE_NO_PAD.decode(said).ok()) {
+            Some(said) => out.push_str(&String::from_utf8_lossy(&said)),
+            None => out.push_str(token),
+        }
+        out.push_str(end);
+    }
+    out
+}
+
+#[test]
+fn what_a_cursor_says_is_read_and_its_signature_is_not() {
+    let said = URL_SAFE_NO_PAD.encode(r#"{"after":"eu-zqx"}"#);
+    let shown = with_plain_cursors(&format!("cursor={said}.{}zqx\"", "A".repeat(40)));
+    assert_eq!(shown, r#"cursor={"after":"eu-zqx"}""#);
+}
+
 /// The addresses of a path of the contract, with the id in each: with every id that there is.
 fn addresses(path: &str, ids: &Ids) -> Vec<(String, String)> {
+    if path == "/api/v1/who-can" {
+        let asked = ["action=s3:GetObject", "action=sts:AssumeRole&resource=*"];
+        return asked.map(|query| (format!("{path}?{query}"), String::new())).to_vec();
+    }
+    if path == "/api/v1/reports/access" {
+        let of = |name: &str, id: &String| (format!("{path}?{name}={}", encoded(id)), id.clone());
+        let workloads = ids.associations.iter().map(|key| of("workload", key));
+        return workloads.chain(ids.roles.iter().map(|arn| of("role", arn))).collect();
+    }
     let Some((before, _)) = path.split_once("/{") else {
-        let each = ["", "?limit=1000", "?limit=2"];
+        let at = Utc::now().format("%Y-%m-%dT%H:%M:%SZ");
+        let each = [String::new(), "?limit=1000".to_owned(), "?limit=2".to_owned(), format!("?limit=1000&at={at}")];
         return each.map(|query| (format!("{path}{query}"), String::new())).to_vec();
     };
     let after = path.rsplit_once('}').map_or("", |(_, after)| after);
@@ -247,9 +282,6 @@ const REFUSED: &[&str] = &[
     "/api/v1/webhooks",
     "/api/v1/webhooks/{webhook}/deliveries",
     "/api/v1/ingestion",
-    "/api/v1/roles/{arn}/assumable-by",
-    "/api/v1/roles/{arn}/unused-access",
-    "/api/v1/roles/{arn}/usage",
     "/api/v1/scans",
     "/api/v1/scans/{id}",
     "/api/v1/tokens",
@@ -264,6 +296,8 @@ async fn walk(limited: &Client, ids: &Ids, marks: &BTreeSet<String>) -> Vec<Stri
             found.extend(leaks(&answer, &address, &id, marks));
             match answer.status {
                 StatusCode::OK => assert!(!REFUSED.contains(&path.as_str()), "{address}"),
+                // What others do with a role decides what of it is not used.
+                StatusCode::FORBIDDEN if path == "/api/v1/roles/{arn}/unused-access" => {}
                 StatusCode::FORBIDDEN => assert!(REFUSED.contains(&path.as_str()), "{address}: {}", answer.text),
                 StatusCode::NOT_FOUND => is_problem(&answer, 404, "not_found"),
                 StatusCode::BAD_REQUEST if address.contains("limit=") => {}
@@ -320,7 +354,7 @@ async fn nothing_outside_a_limit_is_read_by_any_route_of_the_api() {
     let role = limited.json(&format!("/api/v1/roles/{}", encoded(ROLE))).await;
     assert_eq!(role["documents"], all.json(&format!("/api/v1/roles/{}", encoded(ROLE))).await["documents"]);
     let changed = limited.json("/api/v1/changes").await;
-    assert_eq!(strings(&changed, "resource"), [ROLE].into());
+    assert_eq!(strings(&changed, "resource"), [ROLE, SHARED].into());
     let findings = limited.json("/api/v1/findings?limit=1000").await;
     assert!(findings["items"].as_array().unwrap().len() > 2, "{findings}");
     let ways = findings["items"].as_array().unwrap().iter().flat_map(|it| it["workloads"].as_array().unwrap());
@@ -339,6 +373,107 @@ async fn nothing_outside_a_limit_is_read_by_any_route_of_the_api() {
     let ids = Ids { sessions: Vec::new(), roles: Vec::new(), associations: Vec::new(), ..ids };
     let found = walk(&limited, &ids, &marks).await;
     assert!(found.iter().any(|leak| leak.contains("checkout/cache-warmer")), "{found:?}");
+}
+
+/// What of both organizations a limit does not show: names of the second one, and workloads that are not listed.
+async fn hidden_from(limited: &Client, ids: &Ids) -> BTreeSet<String> {
+    let shown = limited.json("/api/v1/associations?limit=1000").await;
+    let shown = strings(&shown, "key");
+    assert!(!shown.is_empty() && shown.len() < ids.associations.len(), "{shown:?}");
+    let mut marks: BTreeSet<String> = ACCOUNTS.iter().map(|(_, other)| (*other).to_owned()).collect();
+    marks.extend([MARK.to_owned(), MARK.to_uppercase()]);
+    marks.extend(ids.associations.iter().filter(|key| !shown.contains(key.as_str())).cloned());
+    marks
+}
+
+#[tokio::test]
+async fn nothing_outside_is_read_by_any_route_whatever_kind_of_limit_it_is() {
+    let (_database, app) = both().await;
+    let all = Client::program(&app, &[Scope::Admin]).await;
+    let ids = ids(&all).await;
+    let every = |of: &[String]| -> Vec<String> { of.iter().step_by(6).cloned().collect() };
+    let some = Ids {
+        findings: ids.findings.iter().step_by(9).cloned().collect(),
+        changes: ids.changes.clone(),
+        associations: every(&ids.associations),
+        roles: every(&ids.roles).into_iter().chain([ROLE.to_owned(), SHARED.to_owned()]).collect(),
+        sessions: ids.sessions.iter().step_by(40).cloned().collect(),
+        clusters: ids.clusters.clone(),
+    };
+    let organization = rolecall_sandbox::demo::estate(Utc::now()).organization.unwrap();
+    let unit = organization.members.into_iter().find(|member| member.id == "444455556666").unwrap().parent;
+    for limit in [
+        format!("ou:{unit}"),
+        "account:777788889999".to_owned(),
+        "cluster:777788889999/eu-west-1/commerce-prod-euw1".to_owned(),
+        NAMESPACE.to_owned(),
+    ] {
+        let limited = Client::limited(&app, &[Scope::Admin], &[&limit]).await;
+        let marks = hidden_from(&limited, &ids).await;
+        let found = walk(&limited, &some, &marks).await;
+        assert!(found.is_empty(), "{limit}: {} leaks\n{}", found.len(), found[..found.len().min(25)].join("\n"));
+        // A place in a list of somebody who may see all, and every filter that names something of the other organization.
+        for list in ["findings", "associations", "roles", "sessions", "changes", "clusters"] {
+            let first = all.json(&format!("/api/v1/{list}?limit=3")).await;
+            let Some(cursor) = first["next_cursor"].as_str() else { continue };
+            let answer = limited.get(&format!("/api/v1/{list}?limit=3&cursor={cursor}")).await;
+            assert_eq!((answer.status, leaks(&answer, "/api", "", &marks)), (StatusCode::OK, vec![]), "{list} {limit}");
+        }
+        let role = "arn:aws:iam::677768889999:role/pods/checkout-orderszqx";
+        let workload = "677768889999/eu-west-1/commerce-prod-euw1zqx/checkoutzqx/orderszqx";
+        for (lists, filter, value) in [
+            (
+                &["findings", "associations", "roles", "sessions", "changes", "clusters", "baselines"][..],
+                "account_id",
+                "677768889999",
+            ),
+            (&["findings", "associations", "sessions"], "namespace", "checkoutzqx"),
+            (&["findings", "associations", "sessions"], "cluster", "commerce-prod-euw1zqx"),
+            (&["findings", "associations", "sessions"], "role_arn", role),
+            (&["findings", "associations", "roles", "clusters"], "q", "zqx"),
+            (&["findings"], "association", workload),
+            (&["changes"], "workload", workload),
+            (&["changes", "baselines", "change-events"], "resource", role),
+        ] {
+            for list in lists {
+                let found = limited.json(&format!("/api/v1/{list}?{filter}={value}")).await;
+                assert_eq!(found["items"], json!([]), "{list} by {filter} with {limit}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_worked_out_over_everything_is_shown_as_far_as_it_is_seen() {
+    let (_database, app) = both().await;
+    let all = Client::program(&app, &[Scope::Admin]).await;
+    let limited = Client::limited(&app, &[Scope::Admin], &[NAMESPACE]).await;
+    let account = Client::limited(&app, &[Scope::Admin], &["account:777788889999"]).await;
+
+    // Who gets to a role: one's own by name, the others by number.
+    let path = format!("/api/v1/roles/{}/assumable-by", encoded(SHARED));
+    let (whole, part) = (all.json(&path).await, limited.json(&path).await);
+    let workloads = |answer: &Value| answer["workloads"].as_array().unwrap().len() as u64;
+    assert_eq!(part["principals"], whole["principals"], "the trust policy is seen");
+    assert!(workloads(&part) > 0 && workloads(&part) < workloads(&whole), "{part}");
+    assert_eq!(workloads(&part) + part["workloads_not_shown"].as_u64().unwrap(), workloads(&whole));
+    assert_eq!((&whole["workloads_not_shown"], &whole["roles_not_shown"]), (&json!(0), &json!(0)));
+
+    // What was called: of one's own associations, and of an account's roles by whoever sees the account.
+    let calls = |answer: &Value| answer["items"].as_array().unwrap().clone();
+    let path = format!("/api/v1/roles/{}/usage", encoded(ROLE));
+    let (whole, part) = (calls(&all.json(&path).await), calls(&limited.json(&path).await));
+    assert_eq!(calls(&account.json(&path).await), whole);
+    assert!(part.len() <= whole.len() && part.iter().all(|it| !it["association_id"].is_null()), "{part:?}");
+
+    // What nobody used is known of a role only with all of its calls.
+    let path = format!("/api/v1/roles/{}/unused-access", encoded(ROLE));
+    is_problem(&limited.get(&path).await, 403, "forbidden");
+    let (whole, part) = (all.json(&path).await, account.json(&path).await);
+    assert_eq!((&part["totals"], &part["unused"]), (&whole["totals"], &whole["unused"]));
+    let other =
+        format!("/api/v1/roles/{}/unused-access", encoded("arn:aws:iam::777788889999:role/pods/checkout-orders"));
+    is_problem(&limited.get(&other).await, 404, "not_found");
 }
 
 #[tokio::test]
@@ -471,7 +606,6 @@ async fn limited_person(app: &App, database: &Database, limit: &str) -> Client {
 
 /// Pages that nobody with limits comes to.
 const REFUSED_PAGES: &[&str] = &[
-    "/assumable-by",
     "/ingestion",
     "/scans",
     "/scans/1",
@@ -479,7 +613,6 @@ const REFUSED_PAGES: &[&str] = &[
     "/settings/tokens",
     "/settings/webhooks",
     "/settings/webhooks/w",
-    "/usage",
 ];
 
 /// The addresses of a page, with the id in each.
@@ -511,6 +644,13 @@ fn page_addresses(sample: &str, ids: &Ids) -> Vec<(String, String)> {
             let keys = ids.associations.iter().step_by(7).chain(ids.roles.iter().step_by(11)).cloned();
             of("/search?q=", asked.chain(keys).chain(ids.changes.clone()).collect())
         }
+        "/who-can?action=s3:GetObject" => plain(&["", "&resource=*"]),
+        "/reports/access?role=arn:aws:iam::111122223333:role/r" => {
+            let workloads = ids.associations.iter().map(|key| format!("workload={key}"));
+            let roles = ids.roles.iter().map(|arn| format!("role={arn}"));
+            of("/reports/access?", workloads.chain(roles).collect())
+        }
+        "/assumable-by" => of("/assumable-by?role=", ids.roles.clone()),
         "/unused-access" => {
             let associations = ids.associations.iter().map(|key| format!("association={key}"));
             of("/unused-access?", associations.chain(ids.roles.iter().map(|arn| format!("role={arn}"))).collect())
@@ -526,7 +666,6 @@ fn page_addresses(sample: &str, ids: &Ids) -> Vec<(String, String)> {
         }
         "/"
         | "/accounts"
-        | "/assumable-by"
         | "/clusters"
         | "/settings/webhooks"
         | "/docs"
@@ -534,6 +673,9 @@ fn page_addresses(sample: &str, ids: &Ids) -> Vec<(String, String)> {
         | "/docs/tutorial"
         | "/ingestion"
         | "/problems"
+        | "/reports"
+        | "/reports/exceptions"
+        | "/reports/summary"
         | "/rules"
         | "/scans"
         | "/sessions/names"
@@ -541,7 +683,9 @@ fn page_addresses(sample: &str, ids: &Ids) -> Vec<(String, String)> {
         | "/settings/audit-log"
         | "/settings/sessions"
         | "/settings/tokens"
-        | "/usage" => plain(&[""]),
+        | "/settings/views"
+        | "/usage"
+        | "/v/v" => plain(&[""]),
         "/associations" | "/baselines" | "/roles" | "/sessions" | "/exceptions" => plain(&["", "?limit=1000"]),
         "/findings" => {
             let mut asked: Vec<_> = plain(&["", "?limit=1000", "?sort=opened", "?state=resolved"]);
@@ -555,7 +699,8 @@ fn page_addresses(sample: &str, ids: &Ids) -> Vec<(String, String)> {
             asked
         }
         "/download/findings" => {
-            let lists = ["findings", "associations", "roles", "clusters", "sessions", "changes", "exceptions", "gaps"];
+            let lists =
+                ["findings", "associations", "roles", "clusters", "sessions", "changes", "exceptions", "gaps", "usage"];
             of("/download/", lists.map(str::to_owned).to_vec())
         }
         "/settings/webhooks/w" => plain(&[""]),
@@ -584,7 +729,10 @@ async fn nothing_outside_a_limit_is_read_on_any_page() {
                 _ => answer.text.clone(),
             };
             let told = Answer { status: answer.status, headers: answer.headers.clone(), text };
-            found.extend(leaks(&told, &address, &id, &marks));
+            // Its examples are of the generated organization, written into the program.
+            if sample != "/docs/api" {
+                found.extend(leaks(&told, &address, &id, &marks));
+            }
             match answer.status {
                 StatusCode::OK => assert!(!REFUSED_PAGES.contains(&sample), "{address}"),
                 StatusCode::FORBIDDEN if address.contains("/unused-access?role=") => {}
@@ -596,4 +744,41 @@ async fn nothing_outside_a_limit_is_read_on_any_page() {
         }
     }
     assert!(found.is_empty(), "{} leaks\n{}", found.len(), found[..found.len().min(25)].join("\n"));
+}
+
+/// The rows that `rolecall export` prints of a list with a limit.
+async fn exported(database: &Database, list: &str, limit: &str) -> Answer {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_rolecall"));
+    command.args(["export", list, "--limit", limit]).env("DATABASE_URL", &database.url).env_remove("ROLECALL_CONFIG");
+    let ended = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    assert!(ended.status.success(), "{list} {limit}: {}", String::from_utf8_lossy(&ended.stderr));
+    Answer { status: StatusCode::OK, headers: Default::default(), text: String::from_utf8(ended.stdout).unwrap() }
+}
+
+#[tokio::test]
+async fn the_command_line_exports_what_a_token_of_the_same_limit_reads() {
+    let (database, app) = both().await;
+    let ids = ids(&Client::program(&app, &[Scope::Admin]).await).await;
+    let marks = outside(&ids);
+    for limit in [NAMESPACE, "account:123456789012", "cluster:777788889999/us-east-1/commerce-edge-use1"] {
+        let limited = Client::limited(&app, &[Scope::Admin], &[limit]).await;
+        for (list, row, item, query) in [
+            ("findings", "fingerprint", "fingerprint", "&state=open,acknowledged,suppressed,resolved"),
+            ("associations", "association_id", "association_id", ""),
+            ("clusters", "arn", "arn", ""),
+            ("roles", "role_arn", "arn", ""),
+            ("sessions", "event_id", "event_id", ""),
+            ("changes", "change_id", "change_id", ""),
+        ] {
+            let printed = exported(&database, list, limit).await;
+            if limit == NAMESPACE {
+                assert_eq!(leaks(&printed, list, "", &marks), [""; 0], "{list}");
+            }
+            let rows: Vec<Value> = printed.text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+            let rows: BTreeSet<&str> = rows.iter().map(|it| it[row].as_str().unwrap()).collect();
+            let answer = limited.json(&format!("/api/v1/{list}?limit=1000{query}")).await;
+            assert_eq!(rows, strings(&answer, item), "{list} with {limit}");
+            assert!(!rows.is_empty() || matches!(list, "changes" | "sessions" | "clusters"), "{list} with {limit}");
+        }
+    }
 }

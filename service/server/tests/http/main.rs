@@ -21,15 +21,27 @@ mod changes;
 #[cfg(test)]
 mod compare;
 #[cfg(test)]
+mod destinations;
+#[cfg(test)]
 mod front;
 #[cfg(test)]
 mod granted;
 #[cfg(test)]
+mod imported;
+#[cfg(test)]
 mod limits;
+#[cfg(test)]
+mod lists;
+#[cfg(test)]
+mod mail;
 #[cfg(test)]
 mod oidc;
 #[cfg(test)]
+mod owners;
+#[cfg(test)]
 mod pages;
+#[cfg(test)]
+mod reports;
 #[cfg(test)]
 mod set_aside;
 #[cfg(test)]
@@ -38,6 +50,8 @@ mod simulate;
 mod support;
 #[cfg(test)]
 mod ticket_bot;
+#[cfg(test)]
+mod topics;
 #[cfg(test)]
 mod triage;
 #[cfg(test)]

@@ -2,8 +2,12 @@
 
 use crate::support::{Answer, Client, Seen, app};
 use axum::http::{Method, StatusCode, header};
+use chrono::Utc;
+use rolecall_store::{NewRun, RunOutcome};
 use scraper::{ElementRef, Html, Selector};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 fn all<'a>(page: &'a Html, selector: &str) -> Vec<ElementRef<'a>> {
     page.select(&Selector::parse(selector).expect("a selector")).collect()
@@ -129,13 +133,14 @@ async fn crawl(client: &Client) -> BTreeMap<String, Answer> {
     met
 }
 
-/// An address without the values in it.
+/// An address without the values in it, and without the filters that an order or a choice of columns keeps.
 fn shape_of(address: &str) -> String {
     let (path, query) = address.split_once('?').unwrap_or((address, ""));
     let first = path.split('/').nth(1).unwrap_or_default();
     let deep = path.matches('/').count() > 1;
     let names: Vec<&str> = query.split('&').map(|pair| pair.split('=').next().unwrap_or_default()).collect();
-    format!("{first} {deep} {}", names.join(" "))
+    let arranges = names.iter().find(|name| ["sort", "columns"].contains(name));
+    format!("{first} {deep} {}", arranges.map_or_else(|| names.join(" "), |name| (*name).to_owned()))
 }
 
 #[tokio::test]
@@ -177,6 +182,20 @@ async fn the_overview_says_first_what_was_not_seen() {
     let notice = text(&gaps, "main .notice");
     assert!(notice.contains("2 of ") && notice.contains("incomplete"), "{notice}");
     assert!(notice.contains("iam:GetAccountAuthorizationDetails"), "{notice}");
+}
+
+#[tokio::test]
+async fn the_overview_says_that_the_latest_scan_failed() {
+    let app = app(Seen::Complete).await;
+    let person = Client::person(&app).await;
+    let notices = |page: &Html| -> String { all(page, "main .notice.bad").iter().flat_map(ElementRef::text).collect() };
+    assert!(!notices(&person.get("/").await.html()).contains("scan"));
+    let new =
+        NewRun { kind: "scan".into(), trigger: "schedule".into(), now: Utc::now(), lease: Duration::from_secs(60) };
+    let run = app.store.begin_run(&new).await.unwrap();
+    app.store.finish_run(run, &RunOutcome::Failed("no account answers".into(), Value::Null)).await.unwrap();
+    let told = notices(&person.get("/").await.html());
+    assert!(told.contains("The latest scan did not finish") && told.contains(&format!("Scan {}", run.0)), "{told}");
 }
 
 #[tokio::test]

@@ -10,7 +10,9 @@ use rolecall::audit::rules::Rules;
 use rolecall::config::Config;
 use rolecall::http::auth::token::{Scope, mint};
 use rolecall_audit::evaluate::evaluate;
+use rolecall_audit::finding::finding_owners;
 use rolecall_audit::finding::reconcile;
+use rolecall_audit::owner::{OwnerChanges, Owners, association_owners};
 use rolecall_estate::coverage::{Gap, GapReason, Scope as Listing, ScopeKind};
 use rolecall_estate::{Observation, Visibility};
 use rolecall_import::{InputFile, read_files};
@@ -134,7 +136,12 @@ pub async fn look(store: &Store, rules: &Rules, observations: &[Observation]) {
     let evaluation = evaluate(&estate, &rules.set, now);
     let known = store.known_findings().await.expect("findings");
     let actions = reconcile(&known, &evaluation, &rules.set, &estate);
-    store.apply(run, &actions, &evaluation.tallies, &DoneJudgement::default(), now).await.expect("applied");
+    let owners = Owners::new(&rules.ownership, &estate);
+    let (associations, gone) = association_owners(&store.association_owners().await.expect("owners"), &owners);
+    let findings = finding_owners(&known, &actions, &evaluation.reach, &owners);
+    let owners = OwnerChanges { findings, associations, gone };
+    let done = DoneJudgement { owners, ..DoneJudgement::default() };
+    store.apply(run, &actions, &evaluation.tallies, &done, now).await.expect("applied");
     let report = serde_json::json!({ "accounts": observations.len(), "findings": { "opened": actions.len() } });
     store.finish_run(run, &RunOutcome::Done(report)).await.expect("finished");
 }

@@ -218,6 +218,47 @@ async fn a_person_works_on_a_finding_on_its_page() {
 }
 
 #[tokio::test]
+async fn a_person_links_a_ticket_on_the_findings_page_and_unlinks_it() {
+    let app = app(Seen::Complete).await;
+    let program = Client::program(&app, &TRIAGE).await;
+    let id = numbers(&program, "state=open").await[0];
+    let (person, token) = form(&app).await;
+    let page = format!("/findings/{id}");
+    let path = format!("{page}/triage");
+    let send = async |fields: &str| person.send(Method::POST, &path, format!("form_token={token}&{fields}")).await;
+    let unlinked = person.get(&page).await.text;
+    assert!(unlinked.contains("Link the ticket") && !unlinked.contains("unlink-ticket"), "{unlinked}");
+    let link = "step=link-ticket&system=jira&key=SEC-1204&url=https://tracker.example/browse/SEC-1204";
+    for (fields, status, says) in [
+        (
+            "step=link-ticket&system=Jira&key=SEC-1&url=https://t.example/1",
+            StatusCode::BAD_REQUEST,
+            "lower-case letters",
+        ),
+        ("step=link-ticket&system=jira&key=SEC-1&url=javascript:alert(1)", StatusCode::BAD_REQUEST, "begins with"),
+        ("step=unlink-ticket&system=jira", StatusCode::NOT_FOUND, "a ticket or reservation"),
+        (link, StatusCode::SEE_OTHER, ""),
+        ("step=link-ticket&system=jira&key=SEC-2&url=https://t.example/2", StatusCode::CONFLICT, "SEC-1204"),
+    ] {
+        let answer = send(fields).await;
+        assert_eq!(answer.status, status, "{fields}: {}", answer.text);
+        assert!(answer.text.contains(says), "{fields}: {}", answer.text);
+    }
+    let linked = person.get(&page).await.text;
+    let link = r#"href="https://tracker.example/browse/SEC-1204" rel="noreferrer">SEC-1204</a>"#;
+    assert!(linked.contains(link) && linked.contains("unlink-ticket"), "{linked}");
+    assert_eq!(program.json(&format!("/api/v1{page}")).await["tickets"][0]["key"], "SEC-1204");
+    assert_eq!(send("step=unlink-ticket&system=jira").await.status, StatusCode::SEE_OTHER);
+    let events = program.json(&format!("/api/v1{page}/events")).await;
+    let kinds: Vec<_> = events["items"].as_array().unwrap().iter().map(|it| it["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds[kinds.len() - 2..], ["ticket_linked", "ticket_removed"]);
+    let log = app.store.audit_log(&rolecall_store::AuditFilter::default(), None, 100).await.unwrap();
+    let of_tickets: Vec<&str> =
+        log.iter().map(|it| it.action.as_str()).filter(|it| it.starts_with("ticket.")).collect();
+    assert_eq!(of_tickets, ["ticket.remove", "ticket.link"], "{log:?}");
+}
+
+#[tokio::test]
 async fn a_person_works_on_a_list_after_a_look_at_what_would_become_of_it() {
     let app = app(Seen::Complete).await;
     let program = Client::program(&app, &TRIAGE).await;

@@ -1,6 +1,7 @@
 //! Webhooks against an endpoint that speaks HTTPS: what it gets, how often, and what becomes of its answers.
 
 use crate::api::is_problem;
+use crate::destinations::{BOT, deliveries, execute, serve};
 use crate::support::{Client, Seen, app_over};
 use axum::http::{HeaderMap, Method, StatusCode};
 use http_body_util::{BodyExt as _, Full};
@@ -13,6 +14,7 @@ use rolecall::config::Config;
 use rolecall::http::auth::token::Scope;
 use rolecall::outgoing::endpoint::Endpoint;
 use rolecall::work::deliver::round;
+use rolecall_collect::Hub;
 use rolecall_store::testing::Database;
 use serde_json::{Value, json};
 use std::collections::{BTreeSet, VecDeque};
@@ -135,41 +137,15 @@ impl Drop for Receiver {
 }
 
 const STEPS: &str = "secret_files = [\"secret\"]\ntypes = [\"finding.acknowledged\", \"finding.commented\"]";
-const BOT: [Scope; 3] = [Scope::FindingsRead, Scope::FindingsTriage, Scope::WebhooksManage];
 
 async fn service(config: Config) -> (App, Database) {
     let database = rolecall_store::testing::database().await.expect("a database");
     (app_over(database.store.clone(), Seen::Complete, config).await, database)
 }
 
-fn endpoint(app: &App) -> Endpoint {
-    let outgoing = &app.config.outgoing;
-    Endpoint::new(&outgoing.webhooks[0], &outgoing.allow_cidrs).unwrap()
-}
-
-/// Serves the webhook as a process does that was started now, until there is nothing to be sent.
-async fn serve(app: &App) -> usize {
-    let (endpoint, mut is_kept, mut sent) = (endpoint(app), false, 0);
-    loop {
-        match round(app, &endpoint, &mut is_kept).await.unwrap() {
-            0 => return sent,
-            more => sent += more,
-        }
-    }
-}
-
 async fn step(bot: &Client, finding: i64, body: Value) {
     let answer = bot.send(Method::PATCH, &format!("/api/v1/findings/{finding}"), body.to_string()).await;
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
-}
-
-async fn execute(database: &Database, statement: &'static str) {
-    let mut connection = database.connect().await.unwrap();
-    assert!(sqlx::query(statement).execute(&mut connection).await.unwrap().rows_affected() > 0, "{statement}");
-}
-
-async fn deliveries(bot: &Client) -> Vec<Value> {
-    bot.json("/api/v1/webhooks/soc/deliveries").await["items"].as_array().unwrap().clone()
 }
 
 fn verifies(secret: &str, (headers, body): &(HeaderMap, String)) -> bool {
@@ -210,7 +186,7 @@ async fn an_event_is_sent_once_signed_and_says_what_it_is_about() {
         };
         assert_eq!(value, &expected, "{name}");
     }
-    let listed = deliveries(&bot).await;
+    let listed = deliveries(&bot, "soc").await;
     assert_eq!(listed.len(), 2);
     for delivery in &listed {
         assert_eq!(
@@ -224,12 +200,13 @@ async fn an_event_is_sent_once_signed_and_says_what_it_is_about() {
 #[tokio::test]
 async fn a_route_leaves_out_what_was_not_asked_for() {
     let receiver = Receiver::new().await;
-    let all = "secret_files = [\"secret\"]\n";
+    let all = "secret_files = [\"secret\"]\nsummary_above = 10000\n";
     for (options, query) in [
         ("severity_min = \"high\"", "severity=high,critical"),
         ("account_ids = [\"111122223333\"]", "account_id=111122223333"),
         ("namespaces = [\"shipping\"]", "namespace=shipping"),
         ("assignees = [\"payments\"]", "assignee=payments"),
+        ("owners = [\"settlement\"]", "owner=settlement"),
     ] {
         receiver.got.lock().unwrap().clear();
         let (app, _database) = service(receiver.config(&format!("{all}{options}"))).await;
@@ -270,7 +247,7 @@ async fn what_is_not_taken_is_sent_again_later_under_the_same_id() {
     for (attempt, (status, header, least, why)) in cases.into_iter().enumerate() {
         receiver.answers(status, &[header]);
         assert_eq!(serve(&app).await, 1, "{status}");
-        let delivery = &deliveries(&bot).await[0];
+        let delivery = &deliveries(&bot, "soc").await[0];
         assert_eq!((&delivery["state"], &delivery["last_status"]), (&json!("waiting"), &json!(status)));
         assert_eq!((&delivery["attempts"], &delivery["last_error"]), (&json!(attempt + 1), &json!(why)));
         let time = |name: &str| delivery[name].as_str().unwrap().parse::<chrono::DateTime<chrono::Utc>>().unwrap();
@@ -280,7 +257,7 @@ async fn what_is_not_taken_is_sent_again_later_under_the_same_id() {
         execute(&database, "update webhook_delivery set due_at = clock_timestamp()").await;
     }
     assert_eq!(serve(&app).await, 1);
-    assert_eq!(deliveries(&bot).await[0]["state"], "delivered");
+    assert_eq!(deliveries(&bot, "soc").await[0]["state"], "delivered");
     let ids: BTreeSet<String> = receiver.ids().into_iter().collect();
     assert_eq!((receiver.got().len(), ids.len()), (7, 1));
     let bodies: BTreeSet<String> = receiver.got().into_iter().map(|(_, body)| body).collect();
@@ -348,14 +325,14 @@ async fn whoever_dies_between_sending_and_noting_it_loses_nothing() {
     assert_eq!(serve(&app).await, 2);
     let ids = receiver.ids();
     assert_eq!((ids.len(), ids.iter().collect::<BTreeSet<_>>().len()), (4, 2));
-    assert!(deliveries(&bot).await.iter().all(|delivery| delivery["state"] == "delivered"));
+    assert!(deliveries(&bot, "soc").await.iter().all(|delivery| delivery["state"] == "delivered"));
     assert_eq!(serve(&app).await, 0);
 }
 
 #[tokio::test]
 async fn of_several_processes_one_sends_each_message() {
     let receiver = Receiver::new().await;
-    let (app, _database) = service(receiver.config("secret_files = [\"secret\"]")).await;
+    let (app, _database) = service(receiver.config("secret_files = [\"secret\"]\nsummary_above = 10000")).await;
     serve(&app).await;
     let bot = Client::program(&app, &BOT).await;
     let answer = bot.send(Method::POST, "/api/v1/webhooks/soc/replay", json!({"after": 0}).to_string()).await;
@@ -369,6 +346,49 @@ async fn of_several_processes_one_sends_each_message() {
     bot.send(Method::POST, "/api/v1/webhooks/soc/replay", json!({"after": 0}).to_string()).await;
     assert_eq!(serve(&app).await, ids.len());
     assert_eq!(receiver.ids().iter().collect::<BTreeSet<_>>().len(), ids.len());
+}
+
+#[tokio::test]
+async fn a_scan_that_opens_more_than_is_sent_one_by_one_is_told_by_one_message() {
+    let receiver = Receiver::new().await;
+    let replay = async |bot: &Client| {
+        let answer = bot.send(Method::POST, "/api/v1/webhooks/soc/replay", json!({"after": 0}).to_string()).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+    };
+    let options = "secret_files = [\"secret\"]\nseverity_min = \"medium\"\nsummary_above = 5\n\
+                   types = [\"finding.opened\", \"finding.commented\"]";
+    let (app, _database) = service(receiver.config(options)).await;
+    let bot = Client::program(&app, &BOT).await;
+    serve(&app).await;
+    step(&bot, 1, json!({"comment": "x"})).await;
+    replay(&bot).await;
+    assert_eq!(serve(&app).await, 2);
+    let bodies = receiver.bodies();
+    let summary = bodies.iter().find(|body| body["type"] == "findings.opened").unwrap();
+    assert!(bodies.iter().any(|body| body["type"] == "finding.commented"));
+    // It counts what the list has, and says where each event is told.
+    let listed = bot.json("/api/v1/findings?limit=1000&include=folded&severity_min=medium").await;
+    let listed = listed["items"].as_array().unwrap();
+    let data = &summary["data"];
+    assert_eq!(data["count"], listed.len());
+    let high = listed.iter().filter(|item| item["severity"] == "high").count();
+    assert_eq!(data["severities"]["high"], high);
+    assert_eq!(data["filters"]["severity_min"], "medium");
+    let url = data["events_url"].as_str().unwrap().strip_prefix("http://127.0.0.1:8080").unwrap();
+    let told = bot.json(&format!("{url}&limit=1000")).await;
+    let told = told["items"].as_array().unwrap();
+    let is_in = |item: &&Value| item["seq"].as_i64() <= data["last_seq"].as_i64();
+    assert!(told.iter().filter(is_in).count() >= listed.len());
+    assert!(data["url"].as_str().unwrap().ends_with("/findings?include=folded&sort=opened&severity_min=medium"));
+    assert_eq!(receiver.ids().len(), 2);
+    assert!(receiver.got().iter().all(|(headers, body)| {
+        serde_json::from_str::<Value>(body).unwrap()["id"] == headers["webhook-id"].to_str().unwrap()
+    }));
+    // Gone through again, it is the same message.
+    let ids: BTreeSet<String> = receiver.ids().into_iter().collect();
+    replay(&bot).await;
+    assert_eq!(serve(&app).await, 2);
+    assert_eq!(receiver.ids().into_iter().collect::<BTreeSet<_>>(), ids);
 }
 
 #[tokio::test]
@@ -426,7 +446,7 @@ async fn addresses_that_are_no_part_of_the_internet_are_refused() {
     let (app, _database) = service(Config::parse(&receiver.folder.join("rolecall.toml"), &text).unwrap()).await;
     let bot = Client::program(&app, &BOT).await;
     for (at, webhook) in app.config.outgoing.webhooks.iter().enumerate() {
-        let endpoint = Endpoint::new(webhook, &[]).unwrap();
+        let endpoint = Endpoint::new(webhook, &app.config, &app.hub).unwrap();
         let answer = bot.send(Method::POST, &format!("/api/v1/webhooks/w{at}/test"), "").await;
         assert_eq!(answer.status, StatusCode::ACCEPTED);
         assert_eq!(round(&app, &endpoint, &mut false).await.unwrap(), 1);
@@ -450,7 +470,7 @@ async fn an_endpoint_that_nobody_vouches_for_gets_nothing() {
     let bot = Client::program(&app, &BOT).await;
     bot.send(Method::POST, "/api/v1/webhooks/soc/test", "").await;
     assert_eq!(serve(&app).await, 1);
-    let delivery = &deliveries(&bot).await[0];
+    let delivery = &deliveries(&bot, "soc").await[0];
     assert!(delivery["last_error"].as_str().unwrap().starts_with("TLS: "), "{delivery}");
     assert_eq!(receiver.got().len(), 0);
 }
@@ -502,6 +522,20 @@ async fn webhooks_are_looked_after_by_whoever_may() {
 }
 
 #[tokio::test]
+async fn a_webhook_that_was_renamed_is_told_apart_from_the_new_one() {
+    let receiver = Receiver::new().await;
+    let (app, database) = service(receiver.config(STEPS)).await;
+    serve(&app).await;
+    let person = Client::person(&app).await;
+    assert!(!person.get("/settings/webhooks").await.text.contains("No longer configured"));
+    execute(&database, "update webhook set name = 'before', position = 7").await;
+    serve(&app).await;
+    let page = person.get("/settings/webhooks").await.text;
+    assert!(page.contains("No longer configured") && page.contains(">before<") && page.contains("up to event 7"));
+    assert!(page.contains("/settings/webhooks/soc"));
+}
+
+#[tokio::test]
 async fn a_process_does_not_start_without_what_its_webhooks_name() {
     let receiver = Receiver::new().await;
     for (options, says) in [
@@ -514,7 +548,7 @@ async fn a_process_does_not_start_without_what_its_webhooks_name() {
         let read = Config::parse(&receiver.folder.join("rolecall.toml"), &text);
         let why = match &read {
             Err(problems) => problems.iter().map(ToString::to_string).collect::<String>(),
-            Ok(config) => Endpoint::new(&config.outgoing.webhooks[0], &[]).unwrap_err().to_string(),
+            Ok(config) => Endpoint::new(&config.outgoing.webhooks[0], config, &Hub::default()).unwrap_err().to_string(),
         };
         assert!(why.contains(says) && !why.contains(SECRET), "{options}: {why}");
     }

@@ -198,13 +198,14 @@ fn few_files_of_the_web_ask_for_more_than_may_be_seen() {
         "health.rs",
         "listing.rs",
         "metrics.rs",
+        "pages/download.rs",
         "pages/grants.rs",
         "pages/overview.rs",
         "pages/session.rs",
         "pages/sessions.rs",
         "pages/settings.rs",
         "pages/simulate.rs",
-        "pages/usage.rs",
+        "who_can.rs",
     ];
     assert_eq!(found, known.map(str::to_owned).into());
 }

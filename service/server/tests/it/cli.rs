@@ -158,19 +158,87 @@ fn shells_and_manuals_know_every_command() {
     let folder = Folder::new();
     // A configuration with mistakes does not matter to them.
     folder.write("rolecall.toml", "nonsense = 1");
-    for shell in ["bash", "zsh", "fish"] {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let completions = run(rolecall(folder.path()).args(["completions", shell]));
         assert_eq!(completions.code, Some(0), "{completions:?}");
-        for word in ["import", "what-if", "fail-on"] {
+        for word in ["import", "what-if", "fail-on", "workloads", "severity-min"] {
             assert!(completions.out.contains(word), "{shell}: {word}");
         }
     }
-    let man = run(rolecall(folder.path()).args(["man", "man1"]));
+    let man = run(rolecall(folder.path()).args(["man", "--out", "man1"]));
     assert_eq!(man.code, Some(0), "{man:?}");
-    for page in ["rolecall.1", "rolecall-import.1", "rolecall-export-findings.1"] {
-        let text = std::fs::read_to_string(folder.path().join("man1").join(page)).expect(page);
-        assert!(text.contains(".TH rolecall"), "{page}");
+    let page = |name: &str| std::fs::read_to_string(folder.path().join("man1").join(name)).expect(name);
+    for name in ["rolecall.1", "rolecall-import.1", "rolecall-export-findings.1", "rolecall-findings.1"] {
+        assert!(page(name).contains(".TH rolecall"), "{name}");
     }
+    let offers_data_dir = |name: &str| page(name).contains("data\\-dir");
+    assert!(offers_data_dir("rolecall-findings.1") && !offers_data_dir("rolecall-openapi.1"));
+    let alone = run(rolecall(folder.path()).arg("man"));
+    assert!(alone.out.contains(".TH rolecall") && alone.code == Some(0), "{alone:?}");
+}
+
+#[test]
+fn an_address_that_is_none_is_answered_with_the_one_that_was_meant() {
+    let folder = Folder::new();
+    let ended = run(&mut data(&folder, &["serve", "--bind", "18099"]));
+    assert_eq!(ended.code, Some(2));
+    assert!(ended.err.contains("write `127.0.0.1:18099`"), "{ended:?}");
+}
+
+#[test]
+fn an_option_that_means_nothing_for_a_command_is_refused() {
+    let folder = Folder::new();
+    run(rolecall(folder.path()).args(["openapi", "--data-dir", "x"])).one_line(&["--data-dir", "rolecall openapi"]);
+    // The environment's is of every command.
+    let printed = run(rolecall(folder.path()).env("ROLECALL_DATA_DIR", "x").arg("openapi"));
+    assert_eq!(printed.code, Some(0), "{printed:?}");
+}
+
+/// Rows for a pipe, and beside them what is missing of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_tell_what_was_not_seen_beside_their_rows() {
+    let harness = Harness::over(rolecall_sandbox::demo::estate(chrono::Utc::now())).await;
+    let folder = Folder::new();
+    let list = async |words: &[&str]| {
+        let mut command = harness.rolecall(&folder);
+        command.args(words);
+        run_beside(command).await
+    };
+    let nothing = list(&["findings"]).await;
+    assert_eq!((nothing.code, nothing.out.as_str()), (Some(0), "number\tseverity\tstate\trule_id\tsubject\tmessage\n"));
+    assert!(nothing.err.contains("0 findings that are open or acknowledged"), "{nothing:?}");
+    assert!(nothing.err.contains("Nothing was scanned yet"), "{nothing:?}");
+
+    harness.sandbox.faults().inject(Fault::new(rolecall_sandbox::FaultKind::Deny, "eks:ListClusters"));
+    harness.audit().await.unwrap();
+    let found = list(&["findings", "--severity", "critical,high", "--limit", "3"]).await;
+    let rows: Vec<Vec<&str>> = found.out.lines().map(|line| line.split('\t').collect()).collect();
+    assert_eq!(rows.len(), 4, "{found:?}");
+    assert!(rows.iter().all(|row| row.len() == 6), "{found:?}");
+    assert!(rows[1..].iter().all(|row| ["critical", "high"].contains(&row[1]) && row[2] == "open"), "{found:?}");
+    for part in ["3 of ", "`--limit ", "listings incomplete", "rolecall export gaps"] {
+        assert!(found.err.contains(part), "no `{part}` in {found:?}");
+    }
+    for name in ["workloads", "associations", "roles", "sessions", "changes", "accounts"] {
+        let listed = list(&[name]).await;
+        assert_eq!(listed.code, Some(0), "{listed:?}");
+        let widths: BTreeSet<usize> = listed.out.lines().map(|line| line.split('\t').count()).collect();
+        assert!(widths.len() == 1 && listed.err.contains("listings incomplete"), "{name}: {listed:?}");
+    }
+    // No cluster was listed: that there is none is not known.
+    let accounts = list(&["accounts", "--format", "json"]).await.json();
+    let clusters: Vec<&Value> = accounts["items"].as_array().unwrap().iter().map(|row| &row["clusters"]).collect();
+    assert!(!clusters.is_empty() && clusters.iter().all(|count| count.is_null()), "{accounts}");
+    assert!(accounts["coverage"]["incomplete_listings"].as_u64() > Some(0), "{accounts}");
+
+    let one = list(&["findings", rows[1][0]]).await;
+    for part in [rows[1][3], rows[1][5], "What decided", "What to do"] {
+        assert!(one.out.contains(part), "no `{part}` in {one:?}");
+    }
+    assert_eq!(list(&["findings", rows[1][0], "--format", "json"]).await.json()["rule_id"], rows[1][3]);
+    list(&["findings", "999999"]).await.one_line(&["999999", "rolecall findings"]);
+    let mistyped = list(&["findings", "--severity", "grave"]).await;
+    assert!(mistyped.code == Some(2) && mistyped.err.contains("critical"), "{mistyped:?}");
 }
 
 /// A mistyped option must not make an empty database, whose emptiness would pass for an answer.
@@ -612,7 +680,8 @@ async fn exports_are_rows_that_programs_can_read() {
         assert_eq!(reader.records().map(Result::unwrap).count(), rows.len(), "{what}");
     }
     assert_eq!(export("gaps", "ndjson").await.out, "");
-    export("gaps", "text").await.one_line(&["--format text", "ndjson or csv"]);
+    let refused = export("gaps", "text").await;
+    refused.one_line(&["not one of ndjson, csv;"]);
 
     // The filters of the API's lists.
     let narrowed = |arguments: &[&str]| {
@@ -687,7 +756,8 @@ fn the_built_in_rules_are_sound_and_tested() {
 #[test]
 fn options_that_a_command_cannot_honour_are_refused() {
     let folder = Folder::new();
-    run(rolecall(folder.path()).args(["scan", "--format", "csv"])).one_line(&["--format csv", "text or json"]);
+    let csv = run(rolecall(folder.path()).args(["scan", "--format", "csv"]));
+    csv.one_line(&["`--format csv`: not one of text, json;"]);
     run(rolecall(folder.path()).args(["openapi", "--format", "text"])).one_line(&["--format text", "json"]);
     run(rolecall(folder.path()).args(["serve", "--role", "worker", "--bind", "127.0.0.1:0"]))
         .one_line(&["worker", "--bind"]);

@@ -3,6 +3,7 @@
 
 use crate::support::Harness;
 use rolecall_audit::evaluate::RuleTally;
+use rolecall_collect::{Holder, PermissionUse};
 use rolecall_store::FindingFilter;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -48,7 +49,7 @@ async fn a_denied_action_resolves_nothing_and_is_named() {
 
     let mut unneeded = BTreeSet::new();
     let mut costs = vec![format!("{:45} {:>9}", "of all answers", decided(&seen_whole))];
-    let of_looks = |permission: &rolecall_collect::PermissionUse| permission.holder != rolecall_collect::Holder::Trails;
+    let of_looks = |permission: &PermissionUse| !matches!(permission.holder, Holder::Trails | Holder::Outgoing);
     for permission in rolecall_collect::actions().into_iter().filter(of_looks) {
         let action = permission.action;
         harness.sandbox.faults().clear();

@@ -5,10 +5,10 @@ use crate::http::as_of::{self, AT};
 use crate::http::error::{AppError, Problem};
 use crate::http::query::api_query;
 use crate::http::visible::Visible;
-use crate::query::assumable_by::{Failure, answer};
+use crate::query::assumable_by::{Failure, Shown, answer_seen};
 use axum::Json;
 use axum::extract::{Path, RawQuery};
-use rolecall_audit::access::assumable_by::{AssumableBy, AssumingRole, AssumingWorkload, TrustedPrincipal};
+use rolecall_audit::access::assumable_by::{AssumingRole, AssumingWorkload, TrustedPrincipal};
 use rolecall_estate::Reason;
 use rolecall_iam::RoleArn;
 use serde::Serialize;
@@ -31,6 +31,10 @@ pub(super) struct AssumableByJson {
     workloads: Vec<AssumingWorkloadJson>,
     /// Why there may be others; empty where there are none.
     missing: Vec<ReasonJson>,
+    /// Further roles that can assume it, or may, and that the credential's limits do not show; 0 without limits.
+    roles_not_shown: usize,
+    /// Further workloads that get to it, or may, and that the credential's limits do not show; 0 without limits.
+    workloads_not_shown: usize,
 }
 
 /// A principal that a statement of the trust policy lets in, or may let in.
@@ -80,9 +84,12 @@ fn reasons(why: &[Reason]) -> Vec<ReasonJson> {
     why.iter().map(ReasonJson::from).collect()
 }
 
-impl From<AssumableBy> for AssumableByJson {
-    fn from(found: AssumableBy) -> Self {
+impl From<Shown> for AssumableByJson {
+    fn from(shown: Shown) -> Self {
+        let Shown { answer: found, roles_not_shown, workloads_not_shown } = shown;
         Self {
+            roles_not_shown,
+            workloads_not_shown,
             role_arn: found.role_arn.to_string(),
             principals: found.principals.into_iter().map(TrustedPrincipalJson::from).collect(),
             roles: found.roles.into_iter().map(AssumingRoleJson::from).collect(),
@@ -144,5 +151,5 @@ pub(super) async fn of_role(
     let params = AssumableByQuery::parse(raw.as_deref())?;
     let role: RoleArn = arn.parse().map_err(|_| AppError::not_found(format!("role `{arn}`")))?;
     let as_of = as_of::of(&app.store, &params).await?;
-    Ok(Json(answer(&app.store, role, as_of).await?.into()))
+    Ok(Json(answer_seen(&app, role, as_of).await?.into()))
 }

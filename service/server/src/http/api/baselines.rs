@@ -27,7 +27,7 @@ api_query! {
 }
 api_query! {
     /// Query of a withdrawal.
-    BaselineWithdrawQuery = &[param("reason", Kind::Text, "Why it is withdrawn; compulsory.")]
+    BaselineWithdrawQuery = &[param("reason", Kind::Text, "Why it is withdrawn; 1,000 characters at most.").required()]
 }
 api_query! {
     /// One baseline takes no parameter.
@@ -189,11 +189,14 @@ pub(super) struct NewBaselineJson {
     resource: Option<String>,
     /// The account; of a resource whose name tells it, it may be left out.
     #[serde(default)]
+    #[schema(example = "111122223333", pattern = "^[0-9]{12}$")]
     account_id: Option<String>,
     /// Why; 1,000 characters at most.
+    #[schema(min_length = 1, max_length = 1000, pattern = r"\S")]
     reason: String,
     /// The ticket that it stands in; 200 characters at most.
     #[serde(default)]
+    #[schema(example = "SEC-1204", max_length = 200)]
     ticket: Option<String>,
     /// When it ends, within a year; left out it does not.
     #[serde(default)]

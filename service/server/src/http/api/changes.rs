@@ -8,6 +8,7 @@ use crate::http::listing;
 use crate::http::principal::Principal;
 use crate::http::query::{CURSOR, Kind, LIMIT, api_query, param};
 use crate::http::visible::Visible;
+use crate::http::whole;
 use axum::body::Bytes;
 use axum::extract::{Path, RawQuery};
 use axum::response::Response;
@@ -30,7 +31,7 @@ api_query! {
 }
 api_query! {
     /// Query of a withdrawal.
-    WithdrawQuery = &[param("reason", Kind::Text, "Why; required.")]
+    WithdrawQuery = &[param("reason", Kind::Text, "Why; 1,000 characters at most.").required()]
 }
 api_query! {
     /// One thing takes no parameter.
@@ -315,14 +316,14 @@ impl From<ChangeRow> for ChangeDetailJson {
     }
 }
 
-/// Changes of resources, the latest first, with what they come to for workloads and who made them.
+/// Changes of resources, with what they come to for workloads and who made them.
 #[utoipa::path(
     get, path = "/api/v1/changes", tag = "changes", operation_id = "list_changes", params(ChangesQuery),
     responses((status = 200, body = Listed<ChangeJson>), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub(super) async fn list(Visible(app): Visible, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
     let params = ChangesQuery::parse(raw.as_deref())?;
-    let slice = listing::page(&app, &params, &filters::changes(&params), params.limit(100)).await?;
+    let slice = listing::page(&app, &params, &filters::changes_in_order(&params), params.limit(100)).await?;
     listed("/api/v1/changes", &params, slice, None, |row| ChangeJson::from(&row))
 }
 
@@ -347,11 +348,11 @@ pub(super) async fn one(
 #[serde(deny_unknown_fields)]
 pub(super) struct ApprovalJson {
     /// Why; 1,000 characters at most.
-    #[schema(example = "The new queue of the invoices team")]
+    #[schema(example = "The new queue of the invoices team", min_length = 1, max_length = 1000, pattern = r"\S")]
     reason: String,
     /// The ticket that it stands in; 200 characters at most.
     #[serde(default)]
-    #[schema(example = "SEC-1204")]
+    #[schema(example = "SEC-1204", max_length = 200)]
     ticket: Option<String>,
     /// When it ends, within a year; left out it does not.
     #[serde(default)]
@@ -364,12 +365,15 @@ pub(super) struct ApprovalJson {
 pub(super) struct ApprovalsJson {
     /// How many changes are to be approved, from 1 to 1,000: those of the filter that are not approved and follow
     /// from no other. With another number none is.
-    #[schema(example = 12)]
+    #[schema(example = 12, minimum = 1, maximum = 1000)]
+    #[serde(deserialize_with = "whole::number")]
     expected: u64,
     /// Why; 1,000 characters at most.
+    #[schema(min_length = 1, max_length = 1000, pattern = r"\S")]
     reason: String,
     /// The ticket that it stands in; 200 characters at most.
     #[serde(default)]
+    #[schema(example = "SEC-1204", max_length = 200)]
     ticket: Option<String>,
     /// When it ends, within a year; left out it does not.
     #[serde(default)]

@@ -159,9 +159,9 @@ impl From<ClusterRow> for ClusterJson {
 )]
 pub(super) async fn list(Visible(app): Visible, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
     let params = ClustersQuery::parse(raw.as_deref())?;
-    let filter = filters::clusters(&params, as_of::of(&app.store, &params).await?);
-    let slice = listing::page(&app, &params, &filter, params.limit(100)).await?;
-    let total = if counts(&params) { Some(app.store.count_clusters(&filter).await?) } else { None };
+    let list = filters::clusters_in_order(&params, as_of::of(&app.store, &params).await?);
+    let slice = listing::page(&app, &params, &list, params.limit(100)).await?;
+    let total = if counts(&params) { Some(app.store.count_clusters(&list.filter).await?) } else { None };
     listed("/api/v1/clusters", &params, slice, total, ClusterJson::from)
 }
 

@@ -9,6 +9,7 @@ use crate::http::principal::Principal;
 use crate::http::query::{CURSOR, LIMIT, TOTAL, api_query};
 use crate::http::triage::{self, Asked, AskedSuppression};
 use crate::http::visible::Visible;
+use crate::http::whole;
 use axum::body::Bytes;
 use axum::extract::{Path, RawQuery};
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
@@ -16,7 +17,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use chrono::{DateTime, Utc};
 use rolecall_audit::verdict::Fingerprint;
-use rolecall_store::{Finding, FindingFilter, FindingSort, TriageOf, TriagedAll};
+use rolecall_store::{Finding, TriageOf, TriagedAll};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
@@ -74,8 +75,7 @@ pub(super) async fn one(
     NoQuery::parse(raw.as_deref())?;
     let found = find(&app, &id).await?;
     let workloads = app.store.workloads_of(&found.row, WORKLOADS).await?;
-    let under = FindingFilter { part_of: Some(found.row.fingerprint.clone()), ..FindingFilter::default() };
-    let parts = app.store.findings(&under, FindingSort::Severity, None, PARTS).await?;
+    let parts = app.store.parts_of(&found.row.fingerprint, PARTS).await?;
     Ok((etag(&found), Json(FindingDetailJson::new(&app, &origin, found, workloads, parts))).into_response())
 }
 
@@ -102,10 +102,15 @@ pub(super) async fn events(
 #[serde(deny_unknown_fields)]
 pub(super) struct SuppressJson {
     /// `false_positive`, `risk_accepted`, `compensating_control` or `test`.
-    #[schema(example = "compensating_control")]
+    #[schema(example = "compensating_control", pattern = "^(false_positive|risk_accepted|compensating_control|test)$")]
     reason: String,
     /// Why; 1,000 characters at most.
-    #[schema(example = "An SCP denies the action outside the pipeline")]
+    #[schema(
+        example = "An SCP denies the action outside the pipeline",
+        min_length = 1,
+        max_length = 1000,
+        pattern = r"\S"
+    )]
     justification: String,
     /// When it ends, within 365 days; in 90 days if left out.
     #[serde(default)]
@@ -118,17 +123,18 @@ pub(super) struct SuppressJson {
 pub(super) struct TriageJson {
     /// `open`, `acknowledged` or `suppressed`.
     #[serde(default)]
-    #[schema(example = "acknowledged")]
+    #[schema(example = "acknowledged", pattern = "^(open|acknowledged|suppressed)$")]
     state: Option<String>,
     /// The person or team that works on it, in 200 characters at most; null: nobody any more.
     #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<String>, example = "payments")]
+    #[schema(value_type = Option<String>, example = "payments", min_length = 1, max_length = 200, pattern = r"\S")]
     assignee: Option<Option<String>>,
     /// With the state `suppressed`: why, and until when.
     #[serde(default)]
     suppression: Option<SuppressJson>,
     /// What is said of it; 4,000 characters at most.
     #[serde(default)]
+    #[schema(min_length = 1, max_length = 4000, pattern = r"\S")]
     comment: Option<String>,
 }
 
@@ -137,7 +143,12 @@ pub(super) struct TriageJson {
 #[serde(deny_unknown_fields)]
 pub(super) struct CommentJson {
     /// 4,000 characters at most.
-    #[schema(example = "The pipeline's role is replaced in release 12")]
+    #[schema(
+        example = "The pipeline's role is replaced in release 12",
+        min_length = 1,
+        max_length = 4000,
+        pattern = r"\S"
+    )]
     comment: String,
 }
 
@@ -157,11 +168,11 @@ pub(super) enum FindingIdJson {
 pub(super) struct TriageSetJson {
     /// `open`, `acknowledged` or `suppressed`.
     #[serde(default)]
-    #[schema(example = "acknowledged")]
+    #[schema(example = "acknowledged", pattern = "^(open|acknowledged|suppressed)$")]
     state: Option<String>,
     /// The person or team that works on them, in 200 characters at most; null: nobody any more.
     #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<String>, example = "payments")]
+    #[schema(value_type = Option<String>, example = "payments", min_length = 1, max_length = 200, pattern = r"\S")]
     assignee: Option<Option<String>>,
     /// With the state `suppressed`: why, and until when.
     #[serde(default)]
@@ -174,16 +185,18 @@ pub(super) struct TriageSetJson {
 pub(super) struct BulkUpdateJson {
     /// The findings, from 1 to 500. With them the query is empty.
     #[serde(default)]
+    #[schema(min_items = 1, max_items = 500)]
     ids: Option<Vec<FindingIdJson>>,
     /// With a query: how many findings it leaves, from 1 to 500. With another number nothing is done.
-    #[serde(default)]
-    #[schema(example = 12)]
+    #[serde(default, deserialize_with = "whole::or_none")]
+    #[schema(example = 12, minimum = 1, maximum = 500)]
     expected: Option<u64>,
     /// What is to become of each.
     #[serde(default)]
     set: Option<TriageSetJson>,
     /// What is said of each; 4,000 characters at most.
     #[serde(default)]
+    #[schema(min_length = 1, max_length = 4000, pattern = r"\S")]
     comment: Option<String>,
     /// Only say what would become of each, and change nothing.
     #[serde(default)]
@@ -384,7 +397,7 @@ fn if_match(headers: &HeaderMap) -> Result<Option<i64>, AppError> {
     Ok(Some(version.unwrap_or(NO_VERSION)))
 }
 
-async fn find(app: &App, id: &str) -> Result<Finding, AppError> {
+pub(super) async fn find(app: &App, id: &str) -> Result<Finding, AppError> {
     let found = match id.parse() {
         Ok(number) => app.store.finding(number).await?,
         Err(_) => app.store.finding_by_fingerprint(&Fingerprint(id.to_owned())).await?,

@@ -3,9 +3,9 @@
 use super::shape::ReasonJson;
 use crate::http::as_of::{self, AT};
 use crate::http::error::{AppError, Code, Problem};
-use crate::http::pages::read_key;
+use crate::http::inventory::read_key;
 use crate::http::query::{Kind, Param, Params, api_query, param};
-use crate::http::visible::Visible;
+use crate::http::visible::{Visible, role_is_whole};
 use crate::query::unused::{DAYS, Failure, usage_report};
 use axum::Json;
 use axum::extract::{Path, RawQuery};
@@ -299,5 +299,6 @@ pub(super) async fn of_role(
 ) -> Result<Json<UnusedAccessJson>, AppError> {
     let params = GrantedQuery::parse(raw.as_deref())?;
     let as_of = as_of::of(&app.store, &params).await?;
-    Ok(Json(usage_report(&app.store, UsageSubject::Role(arn), days(&params), as_of).await?.into()))
+    role_is_whole(&app, &arn).await?;
+    Ok(Json(usage_report(app.whole(), UsageSubject::Role(arn), days(&params), as_of).await?.into()))
 }

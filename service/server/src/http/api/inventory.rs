@@ -7,9 +7,9 @@ use super::shape::{
 use crate::http::as_of::{self, AT};
 use crate::http::error::{AppError, Problem};
 use crate::http::filters;
+use crate::http::inventory::{digests, read_key, sessions_since};
 use crate::http::listing;
 use crate::http::lists::Associations;
-use crate::http::pages::{read_key, sessions_since};
 use crate::http::query::{CURSOR, LIMIT, TOTAL, api_query};
 use crate::http::visible::Visible;
 use axum::Json;
@@ -21,7 +21,7 @@ use rolecall_store::{AsOf, CoverageRow, PolicyRow, Total};
 
 api_query! {
     /// Query of accounts.
-    AccountsQuery = &[AT], &[LIMIT, CURSOR, TOTAL]
+    AccountsQuery = filters::ACCOUNTS, &[LIMIT, CURSOR, TOTAL]
 }
 api_query! {
     /// Query of coverage.
@@ -60,7 +60,7 @@ pub(super) async fn accounts(Visible(app): Visible, RawQuery(raw): RawQuery) -> 
         Some(as_of) => app.store.accounts_at(as_of).await?,
     };
     let total = all(&params, &rows);
-    let slice = listing::within(&app, &params, "id", rows, params.limit(100), |row| row.id.to_string())?;
+    let slice = listing::within(&app, &params, "id", rows, params.limit(100), filters::account_key(&params))?;
     listed("/api/v1/accounts", &params, slice, total, AccountJson::from)
 }
 
@@ -132,16 +132,16 @@ pub(super) async fn association(
     Ok(Json(row.ok_or_else(unknown)?.into()))
 }
 
-/// IAM roles, by ARN.
+/// IAM roles, by ARN if no other order is asked for.
 #[utoipa::path(
     get, path = "/api/v1/roles", tag = "inventory", operation_id = "list_roles", params(RolesQuery),
     responses((status = 200, body = Listed<RoleJson>), (status = "4XX", body = Problem, content_type = "application/problem+json"))
 )]
 pub(super) async fn roles(Visible(app): Visible, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
     let params = RolesQuery::parse(raw.as_deref())?;
-    let filter = filters::roles(&params, as_of::of(&app.store, &params).await?);
-    let slice = listing::page(&app, &params, &filter, params.limit(100)).await?;
-    let total = if counts(&params) { Some(app.store.count_roles(&filter).await?) } else { None };
+    let list = filters::roles_in_order(&params, as_of::of(&app.store, &params).await?);
+    let slice = listing::page(&app, &params, &list, params.limit(100)).await?;
+    let total = if counts(&params) { Some(app.store.count_roles(&list.filter).await?) } else { None };
     listed("/api/v1/roles", &params, slice, total, RoleJson::from)
 }
 
@@ -162,7 +162,7 @@ pub(super) async fn role(
     let as_of = as_of::of(&app.store, &params).await?;
     let row = app.store.role(&wanted, as_of).await?.ok_or_else(unknown)?;
     let policies = app.store.policies_of(&row.role, as_of).await?;
-    let documents = app.store.documents(&crate::http::pages::digests(&row.role, &policies)).await?;
+    let documents = app.store.documents(&digests(&row.role, &policies)).await?;
     let texts = documents.iter().map(|d| (d.digest.to_string(), d.text.to_string())).collect();
     let managed_policies = policies.into_iter().map(managed).collect();
     Ok(Json(RoleDetailJson { role: row.into(), managed_policies, documents: texts }))
@@ -185,6 +185,6 @@ fn managed(row: PolicyRow) -> ManagedPolicyJson {
 )]
 pub(super) async fn sessions(Visible(app): Visible, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
     let params = SessionsQuery::parse(raw.as_deref())?;
-    let slice = listing::page(&app, &params, &filters::sessions(&params), params.limit(100)).await?;
+    let slice = listing::page(&app, &params, &filters::sessions_in_order(&params), params.limit(100)).await?;
     listed("/api/v1/sessions", &params, slice, None, SessionJson::from)
 }

@@ -5,6 +5,7 @@ use super::shape::{
 };
 use crate::app::RunNow;
 use crate::http::error::{AppError, Problem};
+use crate::http::filters;
 use crate::http::listing;
 use crate::http::lists::Scans;
 use crate::http::principal::Principal;
@@ -22,7 +23,7 @@ use std::collections::BTreeSet;
 
 api_query! {
     /// Query of rules.
-    RulesQuery = &[LIMIT, CURSOR, TOTAL]
+    RulesQuery = filters::RULES, &[LIMIT, CURSOR, TOTAL]
 }
 api_query! {
     /// Query of scans, which are not counted.
@@ -33,7 +34,7 @@ api_query! {
     NoQuery = &[]
 }
 
-/// The rules in force, by id, with their results in the latest scan.
+/// The rules in force with their results in the latest scan.
 #[utoipa::path(
     get, path = "/api/v1/rules", tag = "rules", operation_id = "list_rules", params(RulesQuery),
     responses((status = 200, body = Listed<RuleJson>), (status = "4XX", body = Problem, content_type = "application/problem+json"))
@@ -42,8 +43,9 @@ pub(super) async fn rules(Visible(app): Visible, RawQuery(raw): RawQuery) -> Res
     let params = RulesQuery::parse(raw.as_deref())?;
     let rows = rule_text::rules(&app);
     let total = counts(&params).then(|| Total::Exact(u64::try_from(rows.len()).unwrap_or(u64::MAX)));
-    let slice = listing::within(&app, &params, "id", rows, params.limit(100), |rule| rule.id.clone())?;
     let tallies = app.store.latest_tallies().await?.map(|(_, tallies)| tallies).unwrap_or_default();
+    let key = rule_text::key(params.text("sort").unwrap_or("id"), &tallies);
+    let slice = listing::within(&app, &params, "id", rows, params.limit(100), key)?;
     listed("/api/v1/rules", &params, slice, total, |rule| shape(rule, &tallies))
 }
 

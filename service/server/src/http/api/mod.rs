@@ -3,6 +3,7 @@
 //! Shapes are this module's own and never domain types, so that a change inside is no change of the
 //! contract; the contract is `openapi.json`, made from the same routes. Refuses to know SQL and HTML.
 
+pub(crate) mod access_report;
 mod assumable_by;
 pub(crate) mod audit_log;
 pub(crate) mod baselines;
@@ -16,19 +17,22 @@ mod findings;
 mod granted;
 mod inventory;
 mod judged;
+mod remediation;
 mod shape;
 mod simulate;
 mod tickets;
 mod tokens;
 mod usage;
+mod views;
 mod webhooks;
 pub(crate) mod what_if;
+mod who_can;
 
 pub(crate) use shape::SuppressionJson;
 
+use super::limits;
 use super::principal::Scope;
 use super::routes::Routes;
-use super::routes::limits;
 use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -53,6 +57,7 @@ use utoipa_axum::routes;
         (name = "changes", description = "What changed, who made it, and whether it is approved"),
         (name = "inventory", description = "Resources and coverage"),
         (name = "rules", description = "Rules"),
+        (name = "views", description = "Lists with their filters, under names"),
         (name = "webhooks", description = "Endpoints that receive events"),
         (name = "scans", description = "Collections and evaluations"),
         (name = "access", description = "Tokens, and who did what")
@@ -76,6 +81,7 @@ pub(crate) fn routes(routes: Routes) -> Routes {
         .api(Scope::FindingsRead, routes!(findings::list))
         .api(Scope::FindingsRead, routes!(findings::one))
         .api(Scope::FindingsRead, routes!(findings::events))
+        .api(Scope::FindingsRead, routes!(remediation::one))
         .api(Scope::FindingsTriage, routes!(findings::update))
         .api(Scope::FindingsTriage, routes!(findings::comment))
         .api(Scope::FindingsTriage, routes!(findings::update_all))
@@ -84,6 +90,9 @@ pub(crate) fn routes(routes: Routes) -> Routes {
         .api(Scope::TicketsWrite, routes!(tickets::remove))
         .api(Scope::FindingsRead, routes!(events::list))
         .api(Scope::FindingsRead, routes!(exceptions::list))
+        .api(Scope::FindingsRead, routes!(views::list))
+        .api(Scope::FindingsRead, routes!(views::create))
+        .api(Scope::FindingsRead, routes!(views::delete))
         .api(Scope::WebhooksManage, routes!(webhooks::list))
         .of_everything(limits::CREDENTIALS)
         .api(Scope::WebhooksManage, routes!(webhooks::deliveries))
@@ -117,16 +126,14 @@ pub(crate) fn routes(routes: Routes) -> Routes {
         .api(Scope::InventoryRead, routes!(inventory::roles))
         .api(Scope::InventoryRead, routes!(inventory::role))
         .api(Scope::InventoryRead, routes!(assumable_by::of_role))
-        .of_everything(limits::ASSUMABLE_BY)
+        .api(Scope::InventoryRead, routes!(access_report::access))
         .api(Scope::InventoryRead, routes!(inventory::sessions))
         .api(Scope::InventoryRead, routes!(change_events::list))
         .api(Scope::InventoryRead, routes!(usage::session))
         .api(Scope::InventoryRead, routes!(usage::of_association))
         .api(Scope::InventoryRead, routes!(usage::of_role))
-        .of_everything(limits::ROLE_USE)
         .api(Scope::InventoryRead, routes!(granted::of_association))
         .api(Scope::InventoryRead, routes!(granted::of_role))
-        .of_everything(limits::ROLE_USE)
         .api(Scope::InventoryRead, routes!(usage::ingestion))
         .of_everything(limits::INGESTION)
         .api(Scope::PoliciesRead, routes!(judged::rules))
@@ -138,6 +145,7 @@ pub(crate) fn routes(routes: Routes) -> Routes {
         .api(Scope::ScansRead, routes!(judged::run))
         .of_everything(limits::SCANS)
         .api(Scope::InventoryRead, routes!(simulate::simulate))
+        .api(Scope::InventoryRead, routes!(who_can::who_can))
         .api(Scope::InventoryRead, routes!(compare::compare))
         .api(Scope::InventoryRead, routes!(what_if::what_if))
         .of_everything(limits::WHAT_IF)

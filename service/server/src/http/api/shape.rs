@@ -5,13 +5,13 @@
 
 mod finding;
 mod inventory;
+mod owner;
 mod verdict;
 
 use crate::http::error::AppError;
 use crate::http::filters::session_kind;
 use crate::http::listing::Slice;
 use crate::http::query::Params;
-use axum::Json;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
@@ -26,6 +26,9 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 pub(in crate::http::api) use verdict::{ReasonJson, SubjectJson};
+
+/// So many bytes has an item of a list at most, as a rule.
+const ITEM: usize = 2_048;
 
 /// A page of a list.
 #[derive(Serialize, ToSchema)]
@@ -76,9 +79,12 @@ pub(crate) fn listed<R, T: Serialize>(
     item: impl Fn(R) -> T,
 ) -> Result<Response, AppError> {
     let link = slice.next.as_ref().map(|cursor| params.with("cursor", cursor).link(path));
-    let items = slice.rows.into_iter().map(item).collect();
+    let items: Vec<T> = slice.rows.into_iter().map(item).collect();
+    // Room for the whole: a text that grows is copied time and again.
+    let mut text = Vec::with_capacity(ITEM * (items.len() + 1));
     let body = Listed { items, next_cursor: slice.next, total: total.map(TotalCount::from) };
-    let mut response = Json(body).into_response();
+    serde_json::to_writer(&mut text, &body).map_err(AppError::internal)?;
+    let mut response = ([(header::CONTENT_TYPE, "application/json")], text).into_response();
     if let Some(link) = link {
         let value = HeaderValue::try_from(format!("<{link}>; rel=\"next\"")).map_err(AppError::internal)?;
         response.headers_mut().insert(header::LINK, value);

@@ -30,7 +30,7 @@ pub(super) struct SimulateJson {
     #[schema(example = "111122223333/eu-west-1/prod/payments/api")]
     principal: String,
     /// The action.
-    #[schema(example = "s3:GetObject")]
+    #[schema(example = "s3:GetObject", max_length = 128, pattern = "^[A-Za-z0-9_.-]+:[A-Za-z0-9_.-]+$")]
     action: String,
     /// The resource's ARN; `*` where the action acts on none.
     #[serde(default = "everything")]
@@ -38,6 +38,7 @@ pub(super) struct SimulateJson {
     resource: String,
     /// The resource's account, where its ARN does not name it.
     #[serde(default)]
+    #[schema(example = "111122223333", pattern = "^[0-9]{12}$")]
     resource_account: Option<String>,
     /// Condition keys: a text, or a list of texts for a key of several values.
     #[serde(default)]

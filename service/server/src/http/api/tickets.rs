@@ -3,21 +3,21 @@
 use super::findings::{answer, body};
 use super::shape::FindingJson;
 use crate::http::auth::token::random;
-use crate::http::error::{AppError, Code, FieldError, Problem};
+use crate::http::error::{AppError, Problem};
 use crate::http::listing::Origin;
 use crate::http::principal::Principal;
 use crate::http::query::{Kind, api_query, param};
+use crate::http::tickets::{self, faults, fresh_key, refused};
 use crate::http::visible::Visible;
+use crate::http::whole;
 use axum::body::Bytes;
 use axum::extract::{Path, RawQuery};
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::{Extension, Json};
 use chrono::{DateTime, Utc};
-use rolecall_audit::finding::ticket::{Reservation, Ticket, TicketSystem};
-use rolecall_audit::finding::triage::TriageFault;
+use rolecall_audit::finding::ticket::Reservation;
 use rolecall_iam::Digest;
-use rolecall_store::NotTicketed;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -35,15 +35,20 @@ api_query! {
 #[serde(deny_unknown_fields)]
 pub(super) struct ReserveJson {
     /// How the installation calls the ticket system: 40 lower-case letters, digits, `-` and `_` at most.
-    #[schema(example = "jira")]
+    #[schema(example = "jira", pattern = "^[a-z0-9_-]{1,40}$")]
     system: String,
     /// The worker that files: a name that no other one has that runs at the same time. One that was started anew and
     /// asks with the same name and token gets its reservation again.
-    #[schema(example = "ticket-bot-0")]
+    #[schema(
+        example = "ticket-bot-0",
+        min_length = 1,
+        max_length = 200,
+        pattern = r"^[^\x00-\x1f\x7f-\x9f]*\S[^\x00-\x1f\x7f-\x9f]*$"
+    )]
     holder: String,
     /// For how long, from 1 to 3,600 seconds; 600 if left out.
-    #[serde(default)]
-    #[schema(example = 600)]
+    #[serde(default, deserialize_with = "whole::or_none")]
+    #[schema(example = 600, minimum = 1, maximum = 3600)]
     lease_seconds: Option<u64>,
 }
 
@@ -80,10 +85,19 @@ pub(super) struct ReservationJson {
 #[serde(deny_unknown_fields)]
 pub(super) struct LinkJson {
     /// How the system calls the ticket; 200 characters at most.
-    #[schema(example = "SEC-1204")]
+    #[schema(
+        example = "SEC-1204",
+        min_length = 1,
+        max_length = 200,
+        pattern = r"^[^\x00-\x1f\x7f-\x9f]*\S[^\x00-\x1f\x7f-\x9f]*$"
+    )]
     key: String,
     /// Where people read it: an `https` or `http` address.
-    #[schema(example = "https://tracker.example/browse/SEC-1204")]
+    #[schema(
+        example = "https://tracker.example/browse/SEC-1204",
+        max_length = 2000,
+        pattern = "^https?://[!-.0-~][!-~]*$"
+    )]
     url: String,
     /// The reservation's `token`. Without one a ticket is linked where nothing is reserved.
     #[serde(default)]
@@ -135,7 +149,7 @@ pub(super) async fn reserve(
 /// `ticket_filed` until the first one is taken away.
 #[utoipa::path(
     put, path = "/api/v1/findings/{id}/tickets/{system}", tag = "findings", operation_id = "link_ticket",
-    params(("id" = String, Path, description = "Number or fingerprint"), ("system" = String, Path)),
+    params(("id" = String, Path, description = "Number or fingerprint"), ("system" = String, Path, pattern = "^[a-z0-9_-]{1,40}$")),
     request_body = LinkJson,
     responses(
         (status = 200, body = FindingJson, headers(("ETag" = String, description = "The finding's version, quoted"))),
@@ -151,13 +165,8 @@ pub(super) async fn link(
     bytes: Bytes,
 ) -> Result<Response, AppError> {
     NoQuery::parse(raw.as_deref())?;
-    let system = TicketSystem::new(&system).map_err(|fault| faults(vec![fault]))?;
     let LinkJson { key, url, token } = body(&bytes)?;
-    let ticket = Ticket::new(&key, &url).map_err(faults)?;
-    let digest = token.map(|token| Digest::sha256(token.as_bytes()));
-    let linked =
-        who.store(&app).link_ticket(&id, &system, &ticket, digest.as_ref(), &fresh_key(), &who.label()).await?;
-    let number = linked.map_err(|why| refused(&id, &system, &why))?;
+    let number = tickets::link(&app, &id, &system, (&key, &url), token.as_deref(), &who).await?;
     answer(&app, &number.to_string(), &origin).await
 }
 
@@ -167,7 +176,7 @@ pub(super) async fn link(
 /// reservation holds, its `token` is asked for.
 #[utoipa::path(
     delete, path = "/api/v1/findings/{id}/tickets/{system}", tag = "findings", operation_id = "remove_ticket",
-    params(("id" = String, Path, description = "Number or fingerprint"), ("system" = String, Path), RemoveQuery),
+    params(("id" = String, Path, description = "Number or fingerprint"), ("system" = String, Path, pattern = "^[a-z0-9_-]{1,40}$"), RemoveQuery),
     responses(
         (status = 200, body = FindingJson, headers(("ETag" = String, description = "The finding's version, quoted"))),
         (status = "4XX", body = Problem, content_type = "application/problem+json")
@@ -181,39 +190,6 @@ pub(super) async fn remove(
     Extension(who): Extension<Principal>,
 ) -> Result<Response, AppError> {
     let params = RemoveQuery::parse(raw.as_deref())?;
-    let system = TicketSystem::new(&system).map_err(|fault| faults(vec![fault]))?;
-    let digest = params.text("token").map(|token| Digest::sha256(token.as_bytes()));
-    let removed = who.store(&app).remove_ticket(&id, &system, digest.as_ref(), &who.label()).await?;
-    let number = removed.map_err(|why| refused(&id, &system, &why))?;
+    let number = tickets::remove(&app, &id, &system, params.text("token"), &who).await?;
     answer(&app, &number.to_string(), &origin).await
-}
-
-fn fresh_key() -> String {
-    format!("rolecall-{}", random(16))
-}
-
-fn faults(faults: Vec<TriageFault>) -> AppError {
-    let each = faults.into_iter().map(|it| FieldError { parameter: it.field.to_owned(), message: it.message });
-    AppError::of_fields(Code::InvalidParameter, each.collect())
-}
-
-fn refused(id: &str, system: &TicketSystem, why: &NotTicketed) -> AppError {
-    let system = system.as_str();
-    match why {
-        NotTicketed::Absent => AppError::not_found(format!("finding `{id}`")),
-        NotTicketed::NoTicket => {
-            AppError::not_found(format!("a ticket or reservation of finding `{id}` in `{system}`"))
-        }
-        NotTicketed::Held(row) => {
-            let holder = row.holder.as_deref().unwrap_or("another worker");
-            let by = row.reserved_by.as_deref().unwrap_or("an earlier one");
-            let until = row.lease_until.map(|at| format!(" until {at}")).unwrap_or_default();
-            let detail = format!("finding `{id}`: its ticket in `{system}` is reserved by `{holder}` ({by}){until}");
-            AppError::new(Code::TicketHeld, detail)
-        }
-        NotTicketed::Filed(row) => {
-            let (key, url) = (row.key.as_deref().unwrap_or_default(), row.url.as_deref().unwrap_or_default());
-            AppError::new(Code::TicketFiled, format!("finding `{id}`: its ticket in `{system}` is {key}, {url}"))
-        }
-    }
 }

@@ -9,6 +9,7 @@ use crate::http::principal::Principal;
 use crate::http::query::api_query;
 use crate::http::tokens::{self, Asked};
 use crate::http::visible::Visible;
+use crate::http::whole;
 use axum::body::Bytes;
 use axum::extract::{Path, RawQuery};
 use axum::http::StatusCode;
@@ -79,7 +80,12 @@ impl TokenJson {
 #[serde(deny_unknown_fields)]
 pub(super) struct NewTokenJson {
     /// The service account that it is of; made where there is none of this name.
-    #[schema(example = "ticket-bot")]
+    #[schema(
+        example = "ticket-bot",
+        min_length = 1,
+        max_length = 100,
+        pattern = r"^[^\x00-\x1f\x7f-\x9f]*\S[^\x00-\x1f\x7f-\x9f]*$"
+    )]
     service_account: String,
     /// Of a service account that is made: whom to ask about it; whoever makes it where it is left out.
     owner: Option<String>,
@@ -91,6 +97,8 @@ pub(super) struct NewTokenJson {
     #[serde(default)]
     limits: Vec<String>,
     /// Days until it ends, 1 to 365; 90 where it is left out.
+    #[schema(example = 90, minimum = 1, maximum = 365)]
+    #[serde(default, deserialize_with = "whole::or_none")]
     days: Option<i64>,
 }
 
@@ -99,8 +107,12 @@ pub(super) struct NewTokenJson {
 #[serde(deny_unknown_fields)]
 pub(super) struct RotationJson {
     /// Days until the new token ends, 1 to 365; 90 where it is left out.
+    #[schema(example = 90, minimum = 1, maximum = 365)]
+    #[serde(default, deserialize_with = "whole::or_none")]
     days: Option<i64>,
     /// Hours until the other token ends, 0 to 720, if it does not end before; 24 where it is left out.
+    #[schema(example = 24, minimum = 0, maximum = 720)]
+    #[serde(default, deserialize_with = "whole::or_none")]
     overlap_hours: Option<i64>,
 }
 

@@ -4,9 +4,10 @@ use super::shape::SessionJson;
 use crate::app::App;
 use crate::http::as_of::{self, AT};
 use crate::http::error::{AppError, Problem};
-use crate::http::pages::read_key;
+use crate::http::inventory::read_key;
 use crate::http::query::{Kind, Param, Params, api_query, param};
 use crate::http::visible::Visible;
+use crate::query::usage::seen_usage;
 use axum::Json;
 use axum::extract::{Path, RawQuery};
 use chrono::{DateTime, Days, NaiveDate, Utc};
@@ -303,7 +304,7 @@ pub(super) async fn of_association(
     usage(&app, &params, UsageOf::Association(row.association.association_id), accounts, as_of).await
 }
 
-/// What the sessions of a role used, whoever opened them.
+/// What the sessions of a role used, whoever opened them; for a credential with limits, those of what it sees.
 #[utoipa::path(
     get, path = "/api/v1/roles/{arn}/usage", tag = "inventory", operation_id = "get_role_usage",
     params(("arn" = String, Path, description = "The ARN, with its slashes as %2F"), UsageQuery),
@@ -318,6 +319,9 @@ pub(super) async fn of_role(
     let wanted: RoleArn = arn.parse().map_err(|_| AppError::not_found(format!("role `{arn}`")))?;
     let accounts = BTreeSet::from([wanted.account_id()]);
     let as_of = as_of::of(&app.store, &params).await?;
+    if app.store.is_limited() && app.store.shown_roles(std::slice::from_ref(&arn)).await?.is_empty() {
+        return Err(AppError::not_found(format!("role `{arn}`")));
+    }
     usage(&app, &params, UsageOf::Role(arn), accounts, as_of).await
 }
 
@@ -334,8 +338,7 @@ async fn usage(
     let since = today.checked_sub_days(Days::new(days)).unwrap_or(today);
     let within = UsageWindow { since: Some(since), until };
     let shapes = params.flag("shapes").unwrap_or(false);
-    // Of a role only somebody without limits asks; an association was seen.
-    let items = app.whole().usage(&of, within, shapes).map_ok(UseJson::from).try_collect().await?;
+    let items = seen_usage(app, &of, within, shapes).await?.map_ok(UseJson::from).try_collect().await?;
     let accounts: Vec<AccountId> = accounts.into_iter().collect();
     let read = app.store.trail_days(&accounts, within).await?;
     Ok(Json(UsageJson { since, items, read: regions(read), data_events: "unknown" }))

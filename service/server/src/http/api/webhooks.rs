@@ -7,6 +7,7 @@ use crate::http::principal::Principal;
 use crate::http::query::{CURSOR, LIMIT, api_query};
 use crate::http::visible::Visible;
 use crate::http::webhooks::{self, Deliveries, Webhook};
+use crate::http::whole;
 use crate::http::{filters, listing};
 use axum::body::Bytes;
 use axum::extract::{Path, RawQuery};
@@ -37,10 +38,12 @@ pub(super) struct WebhookJson {
     /// Its name in the configuration.
     #[schema(example = "soc")]
     name: String,
-    /// What it is sent: `standard` or `slack`.
+    /// What it is sent, and by what: `standard`, `slack`, `sns`, `eventbridge` or
+    /// `email`.
     #[schema(example = "standard")]
     kind: &'static str,
-    /// Where to, without the path; null where the whole address is a secret.
+    /// Where to: an address without the path, the ARN of a topic or an event bus, or addresses of people; null where the
+    /// whole address is a secret.
     #[schema(example = "https://hooks.example.com/…")]
     url: Option<String>,
     /// The kinds of events that it is sent.
@@ -54,6 +57,8 @@ pub(super) struct WebhookJson {
     namespaces: Vec<String>,
     /// Only of findings that these persons or teams work on; empty: of any.
     assignees: Vec<String>,
+    /// Only events of findings of these owners; of any where it is empty.
+    owners: Vec<String>,
     /// `active`, or `disabled`: nothing is sent until it is enabled.
     #[schema(example = "active")]
     state: &'static str,
@@ -90,6 +95,7 @@ impl From<&Webhook<'_>> for WebhookJson {
             account_ids: config.route.account_ids.iter().map(ToString::to_string).collect(),
             namespaces: config.route.namespaces.iter().cloned().collect(),
             assignees: config.route.assignees.iter().cloned().collect(),
+            owners: config.route.owners.iter().cloned().collect(),
             state: if disabled.is_some() { "disabled" } else { "active" },
             disabled_at: disabled.map(|(at, _)| at),
             disabled_because: disabled.map(|(_, why)| why.as_str()),
@@ -130,10 +136,10 @@ pub(super) struct DeliveryJson {
     due_at: Option<DateTime<Utc>>,
     /// When it was sent last.
     last_at: Option<DateTime<Utc>>,
-    /// The HTTP status of the answer then; null where there was none.
+    /// The status of the answer then, of HTTP or of SMTP; null where there was none.
     #[schema(example = 204)]
     last_status: Option<u16>,
-    /// Why it was not taken then.
+    /// Why it was not taken then, or not for everybody.
     last_error: Option<String>,
 }
 
@@ -161,7 +167,8 @@ impl From<DeliveryRow> for DeliveryJson {
 pub(super) struct ReplayJson {
     /// The number of an event: all events after it are gone through. An earlier one than `position` sends them again,
     /// under the same ids; a later one leaves those between out.
-    #[schema(example = 48_000)]
+    #[schema(example = 48_000, minimum = 0)]
+    #[serde(deserialize_with = "whole::number")]
     after: i64,
 }
 

@@ -30,7 +30,7 @@ api_query! {
 pub(super) struct ProposalsJson {
     /// The account of proposals that do not name one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(example = "111122223333")]
+    #[schema(example = "111122223333", pattern = "^[0-9]{12}$")]
     account: Option<String>,
     /// The region of proposals that do not name one.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -3,6 +3,7 @@
 //! A layer over the whole router: what a route requires is what its declaration says. It also checks
 //! every form that a person sends, before any handler sees it. Refuses to know routes.
 
+use super::refusals::{self, TokenRefusal};
 use super::sign_in::IDLE;
 use super::token;
 use super::visits::Visits;
@@ -78,7 +79,14 @@ async fn admit(app: &App, table: &AccessTable, request: Request) -> Result<(Requ
     if let Some(missing) = missing {
         return Err(no_such_method(&missing));
     }
-    allow(required, &principal).map_err(IntoResponse::into_response)?;
+    if let Err(refused) = allow(required, &principal) {
+        if let (Principal::Token { name, scopes, source, .. }, AccessRequirement::Scope(scope)) = (&principal, required)
+        {
+            let lacks = refusals::Lacks { scope, scopes, method: &parts.method, path: matched.unwrap_or_default() };
+            refusals::scope(app, name, source, &lacks).await;
+        }
+        return Err(refused.into_response());
+    }
     if let Some(why) = table.of_everything(&parts.method, matched)
         && !principal.visibility().is_everything()
     {
@@ -159,9 +167,12 @@ async fn identify(app: &App, request: &Parts) -> Result<Option<Principal>, AppEr
             value.to_str().ok().and_then(|v| v.split_once(' ')).filter(|(s, _)| s.eq_ignore_ascii_case("bearer"));
         let given = bearer.map(|(_, token)| token.trim()).unwrap_or_default();
         // A credential that is not valid is refused, and never falls back to another one.
-        return match by_token(app, given, source).await? {
-            Some(principal) => Ok(Some(principal)),
-            None => Err(AppError::new(Code::Unauthenticated, "the token is not valid, has ended or was revoked")),
+        return match by_token(app, given, &source).await? {
+            Ok(principal) => Ok(Some(principal)),
+            Err(why) => {
+                refusals::token(app, &source, &why).await;
+                Err(AppError::new(Code::Unauthenticated, "the token is not valid, has ended or was revoked"))
+            }
         };
     }
     // Under /api a cookie only reads: what a page of another site could make a browser send does nothing.
@@ -176,20 +187,29 @@ async fn identify(app: &App, request: &Parts) -> Result<Option<Principal>, AppEr
     }
 }
 
-async fn by_token(app: &App, given: &str, source: RequestSource) -> Result<Option<Principal>, AppError> {
-    let Some(public_id) = token::public_id(given) else { return Ok(None) };
+async fn by_token(app: &App, given: &str, source: &RequestSource) -> Result<Result<Principal, TokenRefusal>, AppError> {
+    let Some(public_id) = token::public_id(given) else { return Ok(Err(TokenRefusal::Malformed)) };
     let now = app.now().await?;
-    let Some(kept) = app.store.token(public_id).await? else { return Ok(None) };
+    let unknown = || TokenRefusal::Unknown { id: public_id.to_owned() };
+    let Some(kept) = app.store.token(public_id).await? else { return Ok(Err(unknown())) };
     let hash = Digest::sha256(given.as_bytes());
-    if !same(hash.as_bytes(), &kept.hash) || kept.revoked_at.is_some() || kept.expires_at <= now {
-        return Ok(None);
+    // Whoever has the secret may know that it was theirs; of another one only the id is known.
+    if !same(hash.as_bytes(), &kept.hash) {
+        return Ok(Err(unknown()));
+    }
+    let of = |why| TokenRefusal::Ended { id: public_id.to_owned(), name: kept.name.clone(), why };
+    if kept.revoked_at.is_some() {
+        return Ok(Err(of("it was revoked")));
+    }
+    if kept.expires_at <= now {
+        return Ok(Err(of("it has expired")));
     }
     // Noted once a minute: a token that was just used costs no statement.
     if kept.last_used_at.is_none_or(|last| now - last >= TOUCH) {
         app.store.touch_token(public_id, now).await?;
     }
     let scopes = kept.scopes.iter().filter_map(|s| s.parse::<Scope>().ok()).collect();
-    Ok(Some(Principal::Token { name: kept.name, scopes, visibility: kept.visibility, source }))
+    Ok(Ok(Principal::Token { name: kept.name, scopes, visibility: kept.visibility, source: source.clone() }))
 }
 
 async fn by_cookie(app: &App, headers: &HeaderMap, source: RequestSource) -> Result<Option<Principal>, AppError> {

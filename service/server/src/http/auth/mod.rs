@@ -5,6 +5,7 @@
 
 mod gate;
 mod oidc;
+mod refusals;
 mod sign_in;
 pub mod token;
 mod visits;

@@ -4,9 +4,12 @@ use super::baselines::BaselineCard;
 use super::changes::History;
 use super::estate::{PageContext, summary};
 use super::parts::{GapLine, Seen, scope_anchor};
+use super::tools::ListTools;
 use crate::http::as_of::AT;
 use crate::http::error::AppError;
+use crate::http::filters;
 use crate::http::frame::Chrome;
+use crate::http::list_pages::ACCOUNTS;
 use crate::http::query::query;
 use crate::http::view::words::{self, Stamp};
 use crate::http::visible::Visible;
@@ -19,7 +22,7 @@ use rolecall_store::{AccountRow, CoverageRow, KindCoverage};
 use std::collections::BTreeMap;
 
 query! {
-    /// The pages show accounts as of a moment.
+    /// A page of one account shows it as of a moment.
     AtQuery = &[AT]
 }
 
@@ -50,6 +53,7 @@ struct Line {
 pub(crate) struct AccountsPage {
     chrome: Chrome,
     seen: Seen,
+    tools: ListTools,
     columns: Vec<&'static str>,
     lines: Vec<Line>,
     gaps: Vec<GapLine>,
@@ -65,9 +69,10 @@ pub(crate) async fn list(
     RawQuery(raw): RawQuery,
     mut chrome: Chrome,
 ) -> Result<AccountsPage, AppError> {
-    let params = AtQuery::parse(raw.as_deref())?;
+    let params = ACCOUNTS.parse(raw.as_deref())?;
     let context = PageContext::as_of(&app, &params, "/accounts", &mut chrome).await?;
-    let (accounts, coverage, seen) = match context.as_of {
+    let tools = ListTools::load(&app, &chrome, &ACCOUNTS, &params).await?;
+    let (mut accounts, coverage, seen) = match context.as_of {
         None => tokio::try_join!(app.store.accounts(), app.store.coverage_by_kind(), app.store.coverage_summary(GAPS))?,
         Some(as_of) => {
             let (accounts, coverage) =
@@ -76,6 +81,7 @@ pub(crate) async fn list(
             (accounts, by_kind(&coverage), summary(&coverage, as_of, shown))
         }
     };
+    accounts.sort_by_cached_key(filters::account_key(&params));
     // A column for each kind that was listed anywhere.
     let listed = |kind: &ScopeKind| coverage.iter().any(|row| row.kind == *kind);
     let kinds: Vec<ScopeKind> = ScopeKind::ALL.into_iter().filter(listed).collect();
@@ -91,6 +97,7 @@ pub(crate) async fn list(
         gaps: seen.gaps.iter().map(|gap| GapLine::new(gap, &context.names)).collect(),
         more_gaps: if more == 0 { String::new() } else { words::count_u64(more) },
         seen: context.seen,
+        tools,
         chrome,
     })
 }

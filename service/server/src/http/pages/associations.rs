@@ -5,25 +5,30 @@ use super::chain;
 use super::changes::History;
 use super::estate::PageContext;
 use super::list::{ListFrame, ListOf, select};
+use super::owner::{OwnerLine, owned_choices};
 use super::parts::{
     Badge, DocumentCard, FindingLine, Node, Seen, SeverityMark, association_href, badge, role_href, session_href,
+    tags_line,
 };
+use super::tools::ListTools;
 use super::usage::UsageCard;
 use crate::app::App;
 use crate::http::as_of::AT;
 use crate::http::error::AppError;
 use crate::http::filters;
 use crate::http::frame::Chrome;
+use crate::http::inventory::{read_key, sessions_since};
+use crate::http::list_pages::ASSOCIATIONS;
 use crate::http::listing;
 use crate::http::lists::Associations;
-use crate::http::query::{CURSOR, LIMIT, encode, query};
+use crate::http::query::{encode, query};
 use crate::http::rule_text::titles;
 use crate::http::view::words::{self, Stamp, short_name};
 use crate::http::visible::Visible;
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{Path, RawQuery};
-use chrono::{DateTime, Duration, Utc};
+use chrono::{DateTime, Utc};
 use rolecall_audit::drift::baseline::Configuration;
 use rolecall_audit::finding::Workflow;
 use rolecall_estate::{Association, AssociationKey, Session};
@@ -33,10 +38,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 const PATH: &str = "/associations";
 
-query! {
-    /// Query of the list.
-    AssociationsQuery = filters::ASSOCIATIONS, &[LIMIT, CURSOR]
-}
 query! {
     /// A page of one thing shows it as of a moment.
     OneQuery = &[AT]
@@ -60,12 +61,21 @@ struct Line {
     role: Option<RoleCell>,
     target: Option<RoleCell>,
     tags: Badge,
+    owner: OwnerLine,
     /// `None`: they are not told of a time that has passed.
     findings: Option<u64>,
     findings_href: String,
     worst: Option<SeverityMark>,
     sessions: String,
     last_session: Option<Stamp>,
+    /// Whether what `DescribePodIdentityAssociation` shows was seen.
+    described: bool,
+    association_id: String,
+    external_id: String,
+    owner_arn: String,
+    created: Option<Stamp>,
+    modified: Option<Stamp>,
+    resource_tags: String,
 }
 
 #[derive(Template, WebTemplate)]
@@ -74,12 +84,8 @@ pub(crate) struct AssociationsPage {
     chrome: Chrome,
     seen: Seen,
     list: ListFrame,
+    tools: ListTools,
     lines: Vec<Line>,
-}
-
-/// From when on sessions count on the pages and in the API.
-pub(crate) fn sessions_since(app: &App, now: DateTime<Utc>) -> DateTime<Utc> {
-    now - Duration::days(i64::from(app.config.aws.trail_lookback_days))
 }
 
 /// `GET /associations`
@@ -88,14 +94,15 @@ pub(crate) async fn list(
     RawQuery(raw): RawQuery,
     mut chrome: Chrome,
 ) -> Result<AssociationsPage, AppError> {
-    let params = AssociationsQuery::parse(raw.as_deref())?;
+    let params = ASSOCIATIONS.parse(raw.as_deref())?;
     let context = PageContext::as_of(&app, &params, PATH, &mut chrome).await?;
     let filter = filters::associations(&params, context.as_of);
     let list = Associations { filter, sessions_since: sessions_since(&app, context.now) };
     let slice = listing::shown(&app, &params, &list).await?;
     let total = app.store.count_associations(&list.filter).await?;
+    let tools = ListTools::load(&app, &chrome, &ASSOCIATIONS, &params).await?;
     let of = ListOf {
-        path: PATH,
+        page: &ASSOCIATIONS,
         api: "/api/v1/associations",
         table: filters::ASSOCIATIONS,
         one: "association",
@@ -103,8 +110,12 @@ pub(crate) async fn list(
         searched: "cluster, namespace, service account or role",
         params: &params,
     };
-    let selects = vec![select("account_id", "Account", context.names.choices(), &params)];
+    let selects = vec![
+        select("account_id", "Account", context.names.choices(), &params),
+        select("owned", "Has an owner", owned_choices(), &params),
+    ];
     Ok(AssociationsPage {
+        tools,
         list: ListFrame::new(&of, &chrome.origin(&app), selects, &slice, total, &context.seen),
         lines: slice.rows.iter().map(|row| Line::new(row, &context)).collect(),
         seen: context.seen,
@@ -130,11 +141,19 @@ impl Line {
             role: detail.as_ref().map(|d| cell(&d.role_arn, row.role_exists)),
             target: detail.as_ref().and_then(|d| Some(cell(d.target_role_arn.as_deref()?, row.target_role_exists))),
             tags: tags(&row.association),
+            owner: OwnerLine::new(row.owner.as_ref()),
             findings: row.open_findings,
             findings_href: format!("/findings?association={}", encode(&key.to_string())),
             worst: row.worst.map(SeverityMark::from),
             sessions: words::count_u64(row.role_sessions),
             last_session: row.role_last_session.map(|at| Stamp::new(at, context.now)),
+            described: detail.is_some(),
+            association_id: row.association.association_id.clone(),
+            external_id: detail.as_ref().and_then(|it| it.external_id.clone()).unwrap_or_default(),
+            owner_arn: row.association.owner_arn.clone().unwrap_or_default(),
+            created: detail.as_ref().and_then(|it| it.created_at).map(|at| Stamp::new(at, context.now)),
+            modified: detail.as_ref().and_then(|it| it.modified_at).map(|at| Stamp::new(at, context.now)),
+            resource_tags: detail.as_ref().map(|it| tags_line(&it.tags)).unwrap_or_default(),
         }
     }
 }
@@ -186,6 +205,7 @@ pub(crate) struct AssociationPage {
     region: String,
     account: String,
     account_id: String,
+    report: String,
     simulate: String,
     json: String,
     described: bool,
@@ -194,7 +214,8 @@ pub(crate) struct AssociationPage {
     external_id: String,
     association_id: String,
     arn: String,
-    owner: String,
+    add_on: String,
+    owner: OwnerLine,
     created: Option<Stamp>,
     modified: Option<Stamp>,
     resource_tags: Vec<Pair>,
@@ -287,11 +308,6 @@ async fn findings_of(app: &App, key: &AssociationKey) -> Result<Vec<rolecall_sto
     Ok(app.store.findings(&filter, FindingSort::Severity, None, 50).await?)
 }
 
-/// The key that a path spells.
-pub(crate) fn read_key(path: &str) -> Option<AssociationKey> {
-    path.parse().ok()
-}
-
 impl AssociationPage {
     fn new(
         chrome: Chrome,
@@ -313,6 +329,7 @@ impl AssociationPage {
             region: key.region.to_string(),
             account: context.names.of(key.account_id),
             account_id: key.account_id.to_string(),
+            report: super::access_report::of_workload(&path),
             simulate: context.and_at(super::simulate::href(&path)),
             json: context.href(&format!("/api/v1{}", association_href(&path))),
             described: detail.is_some(),
@@ -321,7 +338,8 @@ impl AssociationPage {
             external_id: detail.and_then(|d| d.external_id.clone()).unwrap_or_default(),
             association_id: association_id.clone(),
             arn: arn.clone(),
-            owner: owner_arn.clone().unwrap_or_default(),
+            add_on: owner_arn.clone().unwrap_or_default(),
+            owner: OwnerLine::new(row.owner.as_ref()),
             created: stamp(detail.and_then(|d| d.created_at)),
             modified: stamp(detail.and_then(|d| d.modified_at)),
             resource_tags: detail.iter().flat_map(|d| d.tags.iter().map(|(n, v)| pair((n, v.clone())))).collect(),

@@ -1,13 +1,13 @@
 //! `/assumable-by`: who can assume a role, as it is or as it was at a time that has passed.
 
 use super::estate::PageContext;
-use super::parts::{Badge, ReasonLine, association_href, badge, role_href};
+use super::parts::{Badge, ReasonLine, association_href, badge, plural, role_href};
 use crate::http::as_of::AT;
 use crate::http::error::{AppError, Code};
 use crate::http::frame::Chrome;
 use crate::http::query::{Kind, encode, param, query};
 use crate::http::visible::Visible;
-use crate::query::assumable_by::answer;
+use crate::query::assumable_by::{Shown, answer_seen};
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::RawQuery;
@@ -141,6 +141,22 @@ pub(crate) struct AssumableByPage {
     more_roles: usize,
     workloads: Vec<WorkloadRow>,
     more_workloads: usize,
+    /// What your limits leave out; empty where they leave out nothing.
+    not_shown: String,
+}
+
+/// What the limits of whoever asks leave out.
+fn not_shown_words(roles: usize, workloads: usize) -> String {
+    let some = |n: usize, words: String| (n > 0).then_some(words);
+    let left = [
+        some(roles, plural(roles, "further role", "further roles")),
+        some(workloads, plural(workloads, "further workload", "further workloads")),
+    ];
+    let left: Vec<String> = left.into_iter().flatten().collect();
+    if left.is_empty() {
+        return String::new();
+    }
+    format!("Your limits do not show {} that can assume this role, or may.", left.join(" and "))
 }
 
 /// `GET /assumable-by`
@@ -153,10 +169,11 @@ pub(crate) async fn page(
     let given = params.text("role").ok_or_else(|| AppError::new(Code::BadRequest, "give `role`, the ARN of a role"))?;
     let role: RoleArn = given.parse().map_err(|_| AppError::not_found(format!("role `{given}`")))?;
     let context = PageContext::as_of(&app, &params, "/assumable-by", &mut chrome).await?;
-    let AssumableBy { role_arn, principals, roles, workloads, missing } =
-        answer(&app.store, role, context.as_of).await?;
+    let Shown { answer, roles_not_shown, workloads_not_shown } = answer_seen(&app, role, context.as_of).await?;
+    let AssumableBy { role_arn, principals, roles, workloads, missing } = answer;
     let arn = role_arn.as_str();
     Ok(AssumableByPage {
+        not_shown: not_shown_words(roles_not_shown, workloads_not_shown),
         name: role_arn.name().to_owned(),
         back: context.href(&role_href(arn)),
         json: context.href(&format!("/api/v1/roles/{}/assumable-by", encode(arn).replace('/', "%2F"))),

@@ -4,15 +4,17 @@ use super::changes::{Differing, asked, differing, effect_badge, of_type, sent, s
 use super::estate::PageContext;
 use super::list::{Chip, Empty, Pager, Select, carried, chips, curl, empty, select};
 use super::parts::{Badge, DocumentCard, Seen, association_href, badge, numbered, plural, role_href};
+use super::tools::ListTools;
 use crate::app::App;
 use crate::audit::baselines as files;
 use crate::http::baselines::{self, AskedState};
 use crate::http::error::{AppError, Code};
 use crate::http::filters;
 use crate::http::frame::Chrome;
+use crate::http::list_pages::BASELINES;
 use crate::http::listing;
 use crate::http::principal::Principal;
-use crate::http::query::{CURSOR, LIMIT, is_local, query};
+use crate::http::query::{is_local, query};
 use crate::http::view::words::Stamp;
 use crate::http::visible::Visible;
 use askama::Template;
@@ -28,10 +30,6 @@ use std::collections::BTreeMap;
 
 const PATH: &str = "/baselines";
 
-query! {
-    /// Query of the list.
-    BaselinesQuery = filters::BASELINES, &[LIMIT, CURSOR]
-}
 query! {
     /// A page of one thing takes no parameter.
     NoQuery = &[]
@@ -99,6 +97,7 @@ pub(crate) struct BaselinesPage {
     resource: String,
     carried: Vec<(&'static str, String)>,
     chips: Vec<Chip>,
+    tools: ListTools,
     clear: &'static str,
     lines: Vec<Line>,
     counts: String,
@@ -114,7 +113,7 @@ pub(crate) async fn list(
     RawQuery(raw): RawQuery,
     chrome: Chrome,
 ) -> Result<BaselinesPage, AppError> {
-    let params = BaselinesQuery::parse(raw.as_deref())?;
+    let params = BASELINES.parse(raw.as_deref())?;
     let filter = filters::baselines(&params);
     let slice = listing::shown(&app, &params, &filter).await?;
     let context = PageContext::load(&app).await?;
@@ -134,7 +133,8 @@ pub(crate) async fn list(
         ],
         resource: params.text("resource").unwrap_or_default().to_owned(),
         carried: carried(&params, &["state", "account_id", "resource_type", "resource"]),
-        chips: chips(PATH, &params, &["cursor", "limit"]),
+        chips: chips(PATH, &params, &[]),
+        tools: ListTools::load(&app, &chrome, &BASELINES, &params).await?,
         clear: PATH,
         counts: counts.collect::<Vec<_>>().join(", "),
         problems: found.problems.iter().map(ToString::to_string).collect(),

@@ -2,18 +2,20 @@
 //! approved.
 
 use super::estate::PageContext;
-use super::list::{Chip, Empty, Pager, Select, carried, chips, curl, empty, select};
+use super::list::{Chip, Empty, Pager, SHAPE, Select, carried, chips, curl, empty, select};
 use super::parts::{
     Badge, DocumentCard, Link, Seen, association_href, badge, numbered, plural, role_href, workload_history_href,
 };
+use super::tools::ListTools;
 use crate::app::App;
 use crate::http::approval::{self, Asked};
 use crate::http::error::{AppError, Code, FieldError};
 use crate::http::filters;
 use crate::http::frame::Chrome;
+use crate::http::list_pages::CHANGES;
 use crate::http::listing;
 use crate::http::principal::Principal;
-use crate::http::query::{CURSOR, LIMIT, encode, instant, pairs, query};
+use crate::http::query::{encode, instant, pairs, query};
 use crate::http::view::words::Stamp;
 use crate::http::visible::Visible;
 use askama::Template;
@@ -37,10 +39,6 @@ const PATH: &str = "/changes";
 /// So many changes of one resource or workload its own page shows.
 const HISTORY: u32 = 20;
 
-query! {
-    /// Query of the list.
-    ChangesQuery = filters::CHANGES, &[LIMIT, CURSOR]
-}
 query! {
     /// Query of the form that approves a list: its filters.
     ApproveQuery = filters::CHANGES
@@ -96,7 +94,8 @@ pub(crate) struct ChangesPage {
     workload: String,
     carried: Vec<(&'static str, String)>,
     chips: Vec<Chip>,
-    clear: &'static str,
+    clear: String,
+    tools: ListTools,
     days: Vec<DayGroup>,
     pager: Pager,
     empty: Option<Empty>,
@@ -211,7 +210,7 @@ impl ChangeLine {
         }
     }
 
-    fn new(row: &ChangeRow, context: &PageContext) -> Self {
+    pub(super) fn new(row: &ChangeRow, context: &PageContext) -> Self {
         let change = &row.change;
         let workloads = match change.affected.as_slice() {
             [] => String::new(),
@@ -254,9 +253,9 @@ pub(crate) async fn list(
     RawQuery(raw): RawQuery,
     chrome: Chrome,
 ) -> Result<ChangesPage, AppError> {
-    let params = ChangesQuery::parse(raw.as_deref())?;
-    let filter = filters::changes(&params);
-    let slice = listing::shown(&app, &params, &filter).await?;
+    let params = CHANGES.parse(raw.as_deref())?;
+    let list = filters::changes_in_order(&params);
+    let slice = listing::shown(&app, &params, &list).await?;
     let context = PageContext::load(&app).await?;
     let effects = Effect::ALL.map(|it| (it.as_str().to_owned(), effect_badge(it).label));
     let types = ResourceType::ALL.map(|it| (it.as_str().to_owned(), of_type(it).to_owned()));
@@ -271,7 +270,9 @@ pub(crate) async fn list(
     let approvals = approvals.map(|(value, label)| (value.to_owned(), label.to_owned()));
     let known =
         ["account_id", "effect", "opens", "resource_type", "attribution", "seen_in", "approval", "actor", "workload"];
-    let open = app.store.changes_to_approve(&filter).await?;
+    let open = app.store.changes_to_approve(&list.filter).await?;
+    let tools = ListTools::load(&app, &chrome, &CHANGES, &params).await?;
+    let filtered: Vec<&str> = filters::CHANGES.iter().map(|param| param.name).collect();
     Ok(ChangesPage {
         selects: vec![
             select("effect", "Effect", effects, &params),
@@ -285,8 +286,9 @@ pub(crate) async fn list(
         actor: params.list("actor").join(","),
         workload: params.text("workload").unwrap_or_default().to_owned(),
         carried: carried(&params, &known),
-        chips: chips(PATH, &params, &["cursor", "limit"]),
-        clear: PATH,
+        chips: chips(PATH, &params, &[]),
+        clear: params.only(&SHAPE).without("cursor").link(PATH),
+        tools,
         pager: Pager::new(
             PATH,
             &params,
@@ -297,7 +299,7 @@ pub(crate) async fn list(
         curl: curl(&chrome.origin(&app), "/api/v1/changes", &params, filters::CHANGES),
         days,
         to_approve: if open > u64::from(MOST_APPROVED) { 0 } else { open },
-        approve: params.without("cursor").link("/changes/approvals"),
+        approve: params.only(&filtered).link("/changes/approvals"),
         seen: context.seen,
         chrome,
     })

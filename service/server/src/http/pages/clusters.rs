@@ -5,14 +5,16 @@ use super::baselines::BaselineCard;
 use super::changes::History;
 use super::estate::PageContext;
 use super::list::{ListFrame, ListOf, select};
-use super::parts::{Badge, FindingLine, Seen, SeverityMark, badge, cluster_href, role_href};
+use super::parts::{Badge, FindingLine, Seen, SeverityMark, badge, cluster_href, role_href, tags_line};
+use super::tools::ListTools;
 use crate::app::App;
 use crate::http::as_of::AT;
 use crate::http::error::AppError;
 use crate::http::filters;
 use crate::http::frame::Chrome;
+use crate::http::list_pages::CLUSTERS;
 use crate::http::listing;
-use crate::http::query::{CURSOR, LIMIT, encode, query};
+use crate::http::query::{encode, query};
 use crate::http::rule_text::titles;
 use crate::http::view::words::{self, Stamp};
 use crate::http::visible::Visible;
@@ -31,10 +33,6 @@ const PATH: &str = "/clusters";
 /// So many findings are shown of one cluster.
 const FINDINGS: u32 = 20;
 
-query! {
-    /// Query of the list.
-    ClustersQuery = filters::CLUSTERS, &[LIMIT, CURSOR]
-}
 query! {
     /// Query of one cluster: as of a time.
     OneQuery = &[AT]
@@ -55,6 +53,12 @@ struct Line {
     findings: Option<u64>,
     findings_href: String,
     worst: Option<SeverityMark>,
+    namespaces: u64,
+    status: String,
+    authentication: String,
+    role: String,
+    created: Option<Stamp>,
+    resource_tags: String,
 }
 
 #[derive(Template, WebTemplate)]
@@ -63,6 +67,7 @@ pub(crate) struct ClustersPage {
     chrome: Chrome,
     seen: Seen,
     list: ListFrame,
+    tools: ListTools,
     lines: Vec<Line>,
 }
 
@@ -72,13 +77,14 @@ pub(crate) async fn list(
     RawQuery(raw): RawQuery,
     mut chrome: Chrome,
 ) -> Result<ClustersPage, AppError> {
-    let params = ClustersQuery::parse(raw.as_deref())?;
+    let params = CLUSTERS.parse(raw.as_deref())?;
     let context = PageContext::as_of(&app, &params, PATH, &mut chrome).await?;
-    let filter = filters::clusters(&params, context.as_of);
-    let slice = listing::shown(&app, &params, &filter).await?;
-    let total = app.store.count_clusters(&filter).await?;
+    let list = filters::clusters_in_order(&params, context.as_of);
+    let slice = listing::shown(&app, &params, &list).await?;
+    let total = app.store.count_clusters(&list.filter).await?;
+    let tools = ListTools::load(&app, &chrome, &CLUSTERS, &params).await?;
     let of = ListOf {
-        path: PATH,
+        page: &CLUSTERS,
         api: "/api/v1/clusters",
         table: filters::CLUSTERS,
         one: "cluster",
@@ -88,6 +94,7 @@ pub(crate) async fn list(
     };
     let selects = vec![select("account_id", "Account", context.names.choices(), &params)];
     Ok(ClustersPage {
+        tools,
         list: ListFrame::new(&of, &chrome.origin(&app), selects, &slice, total, &context.seen),
         lines: slice.rows.iter().map(|row| Line::new(row, &context)).collect(),
         seen: context.seen,
@@ -111,6 +118,12 @@ impl Line {
             findings: row.open_findings,
             findings_href: findings_href(&row.cluster),
             worst: row.worst.map(SeverityMark::from),
+            namespaces: row.namespaces,
+            status: row.cluster.status.clone().unwrap_or_default(),
+            authentication: row.cluster.authentication_mode.clone().unwrap_or_default(),
+            role: row.cluster.role_arn.clone().unwrap_or_default(),
+            created: row.cluster.created_at.map(|at| Stamp::new(at, context.now)),
+            resource_tags: tags_line(&row.cluster.tags),
         }
     }
 }

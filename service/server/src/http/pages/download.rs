@@ -5,10 +5,10 @@
 use crate::http::as_of;
 use crate::http::error::{AppError, Code};
 use crate::http::export::{Form, Rows, Sink, What, write};
+use crate::http::list_pages::COLUMNS;
 use crate::http::listing::Origin;
 use crate::http::principal::{Principal, Scope};
 use crate::http::query::{Kind, Param, Params, param};
-use crate::http::routes::limits;
 use crate::http::visible::Visible;
 use crate::outgoing::Place;
 use axum::Extension;
@@ -35,10 +35,8 @@ pub(crate) async fn file(
     if what == What::AuditLog && !who.may(Scope::AuditRead) {
         return Err(AppError::new(Code::Forbidden, format!("this needs the scope `{}`", Scope::AuditRead)));
     }
-    if what == What::Usage && app.store.is_limited() {
-        return Err(AppError::new(Code::Forbidden, limits::ROLE_USE));
-    }
-    let params = Params::parse(raw.as_deref(), &[what.filters(), FORMAT])?;
+    let columns = [param(COLUMNS, Kind::Words(what.columns()), "The only columns of the file; all if not given.")];
+    let params = Params::parse(raw.as_deref(), &[what.filters(), FORMAT, &columns])?;
     // What is wrong with the time is said before the file begins.
     as_of::of(&app.store, &params).await?;
     let (form, kind, end) = match params.text("format") {
@@ -47,11 +45,12 @@ pub(crate) async fn file(
     };
     let name = format!("rolecall-{}-{}.{end}", what.name(), app.now().await?.format("%Y-%m-%d"));
     let (to, mut from) = mpsc::channel(WAITING);
-    let mut rows = Rows::begin(form, what.columns(), Sink::Answer(to.clone())).map_err(AppError::internal)?;
+    let mut rows =
+        Rows::begin(form, what, params.list(COLUMNS), Sink::Answer(to.clone())).map_err(AppError::internal)?;
     tokio::spawn(async move {
         let base = origin.url("");
         let place = Place { rules: &app.rules, base: &base };
-        let written = write(&place, &app.store, what, &params, &mut rows).await;
+        let written = write(&place, (&app.store, app.whole()), what, &params, &mut rows).await;
         let ended = match written {
             Ok(()) => rows.end().await,
             Err(error) => Err(error),

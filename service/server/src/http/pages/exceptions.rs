@@ -2,13 +2,15 @@
 
 use super::list::{Chip, Empty, Pager, Select, carried, chips, curl, select, select_or};
 use super::parts::{Badge, badge, plural};
+use super::tools::ListTools;
 use super::triage::reason;
 use crate::http::error::AppError;
 use crate::http::exceptions::{ExceptionRow, Exceptions, SOON};
 use crate::http::filters;
 use crate::http::frame::Chrome;
+use crate::http::list_pages::EXCEPTIONS;
 use crate::http::listing;
-use crate::http::query::{CURSOR, LIMIT, encode, query};
+use crate::http::query::encode;
 use crate::http::rule_text::titles;
 use crate::http::view::words::Stamp;
 use crate::http::visible::Visible;
@@ -21,32 +23,27 @@ use std::collections::BTreeMap;
 
 const PATH: &str = "/exceptions";
 
-query! {
-    /// Query of the page: the API's filters.
-    ExceptionsQuery = filters::EXCEPTIONS, &[LIMIT, CURSOR]
-}
-
 /// What suppresses findings, in a row.
-struct Line {
-    state: Badge,
-    ends_soon: bool,
-    until: Stamp,
+pub(super) struct Line {
+    pub(super) state: Badge,
+    pub(super) ends_soon: bool,
+    pub(super) until: Stamp,
     /// The finding's page; empty of a file.
-    href: String,
-    title: String,
-    rules: String,
-    why: String,
-    justification: String,
-    by: String,
-    approved_by: String,
-    origin: String,
-    findings: String,
-    findings_href: String,
-    ended: String,
+    pub(super) href: String,
+    pub(super) title: String,
+    pub(super) rules: String,
+    pub(super) why: String,
+    pub(super) justification: String,
+    pub(super) by: String,
+    pub(super) approved_by: String,
+    pub(super) origin: String,
+    pub(super) findings: String,
+    pub(super) findings_href: String,
+    pub(super) ended: String,
 }
 
 impl Line {
-    fn new(row: &ExceptionRow, titles: &BTreeMap<String, String>, now: DateTime<Utc>) -> Self {
+    pub(super) fn new(row: &ExceptionRow, titles: &BTreeMap<String, String>, now: DateTime<Utc>) -> Self {
         let (state, until, ends_soon) = (row.state(), Stamp::new(row.until(), now), row.ends_soon(now));
         let state = match state {
             SuppressionState::Requested => badge("accent", "Awaits approval"),
@@ -115,6 +112,7 @@ pub(crate) struct ExceptionsPage {
     selects: Vec<Select>,
     carried: Vec<(&'static str, String)>,
     chips: Vec<Chip>,
+    tools: ListTools,
     lines: Vec<Line>,
     empty: Option<Empty>,
     pager: Pager,
@@ -127,7 +125,7 @@ pub(crate) async fn page(
     RawQuery(raw): RawQuery,
     chrome: Chrome,
 ) -> Result<ExceptionsPage, AppError> {
-    let given = ExceptionsQuery::parse(raw.as_deref())?;
+    let given = EXCEPTIONS.parse(raw.as_deref())?;
     // Without a state the page shows what holds, or may hold; the address and the API say so themselves.
     let is_default = given.list("state").is_empty();
     let params =
@@ -161,7 +159,8 @@ pub(crate) async fn page(
             select("ending_within_days", "Ends", soon, &given),
         ],
         carried: carried(&given, &["state", "source", "ending_within_days"]),
-        chips: chips(PATH, &given, &["state", "cursor", "limit"]),
+        chips: chips(PATH, &given, &["state"]),
+        tools: ListTools::load(&app, &chrome, &EXCEPTIONS, &given).await?,
         lines: slice.rows.iter().map(|row| Line::new(row, &titles, list.now)).collect(),
         empty: slice.rows.is_empty().then(none),
         pager: Pager::new(

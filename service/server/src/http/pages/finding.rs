@@ -3,6 +3,7 @@
 use super::associations::lines;
 use super::chain;
 use super::estate::PageContext;
+use super::owner::OwnerLine;
 use super::parts::{
     Badge, DocumentCard, FindingLine, Node, ReasonLine, SeverityMark, TicketLine, WorkloadLine, due_badge, numbered,
     subject_href,
@@ -12,7 +13,8 @@ use crate::http::error::AppError;
 use crate::http::frame::Chrome;
 use crate::http::principal::Principal;
 use crate::http::query::query;
-use crate::http::rule_text::{RuleText, rule, titles};
+use crate::http::remediation;
+use crate::http::rule_text::{RemedyCode, RuleText, rule, titles};
 use crate::http::view::words::{self, Stamp};
 use crate::http::visible::Visible;
 use askama::Template;
@@ -21,9 +23,11 @@ use axum::Extension;
 use axum::extract::{Path, RawQuery};
 use chrono::{DateTime, Utc};
 use rolecall_audit::finding::{Detection, Resolution, Workflow};
+use rolecall_audit::remediation::{Remediation, Snippet, Verified};
 use rolecall_estate::Documents;
+use rolecall_iam::Relation;
 use rolecall_rules::{EffectiveParam, Evidence, ExceptionRef};
-use rolecall_store::{Finding, FindingEvent, FindingFilter, FindingRow, FindingSort};
+use rolecall_store::{Finding, FindingEvent, FindingRow};
 use std::collections::BTreeMap;
 
 /// So many workloads are named.
@@ -86,6 +90,57 @@ impl Can {
     }
 }
 
+/// A change of a policy.
+struct RemedyStep {
+    title: String,
+    note: String,
+    code: Vec<RemedyCode>,
+}
+
+/// What to do.
+#[derive(Default)]
+struct Remedy {
+    steps: Vec<RemedyStep>,
+    /// What was proved of the steps; empty where nothing was.
+    verified: String,
+    code: Vec<RemedyCode>,
+}
+
+impl Remedy {
+    fn new(remediation: Remediation) -> Self {
+        let code = |at: &str, snippets: Vec<Snippet>| {
+            let each = snippets.into_iter().map(|snippet| {
+                RemedyCode::new(format!("remedy-{at}{}", snippet.tool.as_str()), snippet.tool, snippet.text)
+            });
+            each.collect::<Vec<_>>()
+        };
+        let steps = remediation.steps.into_iter().zip(1..).map(|(step, n)| RemedyStep {
+            title: step.title,
+            note: step.note,
+            code: code(&format!("{n}-"), step.snippets),
+        });
+        Self {
+            steps: steps.collect(),
+            verified: remediation.verified.as_ref().map(verified).unwrap_or_default(),
+            code: code("", remediation.snippets),
+        }
+    }
+}
+
+/// What was proved, in words.
+fn verified(proved: &Verified) -> String {
+    let request = |(action, resource): &(String, String)| format!("`{action}` on `{resource}`");
+    let lost = proved.lost.as_ref().map(|it| format!(" No longer allowed, among others: {}.", request(it)));
+    let gained = proved.gained.as_ref().map(|it| format!(" Allowed in addition: {}.", request(it)));
+    let narrows =
+        if proved.relation == Relation::Narrowed { ", and nothing is allowed that was not before" } else { "" };
+    format!(
+        "Verified: with these changes the rule no longer fails{narrows}.{}{}",
+        lost.unwrap_or_default(),
+        gained.unwrap_or_default()
+    )
+}
+
 #[derive(Template, WebTemplate)]
 #[template(path = "pages/finding.html")]
 pub(crate) struct FindingPage {
@@ -93,6 +148,7 @@ pub(crate) struct FindingPage {
     number: i64,
     message: String,
     rule: Option<RuleText>,
+    remedy: Remedy,
     rule_id: String,
     severity: SeverityMark,
     severity_because: String,
@@ -118,6 +174,7 @@ pub(crate) struct FindingPage {
     can: Can,
     suppress: SuppressForm,
     assignee: String,
+    owner: OwnerLine,
     due: Option<Badge>,
     tickets: Vec<TicketLine>,
     version: i64,
@@ -159,10 +216,11 @@ pub(crate) async fn page(
         Some(head) => app.store.finding_by_fingerprint(head).await?.map(|head| (head.row.number, head.row.message)),
         None => None,
     };
-    let under = FindingFilter { part_of: Some(found.row.fingerprint.clone()), ..FindingFilter::default() };
-    let parts = app.store.findings(&under, FindingSort::Severity, None, PARTS).await?;
+    let parts = app.store.parts_of(&found.row.fingerprint, PARTS).await?;
+    let remediation = remediation::of(&app, &found).await?;
     let mut page = FindingPage::new(chrome, found, &events, &documents, &context, |id| rule(&app, id));
     page.head = head;
+    page.remedy = remediation.map(Remedy::new).unwrap_or_default();
     page.is_own_request = page.requested.as_ref().is_some_and(|asked| asked.requested_by == who.label());
     page.parts = lines(&parts, &titles(&app), &context);
     page.workloads = workloads.iter().map(|workload| WorkloadLine::new(workload, &context.names)).collect();
@@ -186,6 +244,7 @@ impl FindingPage {
             chrome,
             number: row.number,
             rule: rule(&row.rule),
+            remedy: Remedy::default(),
             severity: row.severity.into(),
             severity_because: row.severity_because.unwrap_or_default(),
             assumptions: row.assumptions.iter().map(|a| format!("{} ({})", a.sentence(), a.as_str())).collect(),
@@ -210,6 +269,7 @@ impl FindingPage {
             can,
             suppress: SuppressForm::at(now),
             assignee: row.assignee.clone().unwrap_or_default(),
+            owner: OwnerLine::new(row.owner.as_ref()),
             due: row.due.map(due_badge),
             tickets: row.tickets.iter().filter_map(|ticket| TicketLine::new(ticket, now)).collect(),
             version: row.version,
@@ -284,10 +344,17 @@ fn reversed_by(resolution: Option<&str>, events: &[FindingEvent]) -> String {
 
 /// Each document once, with everything in it that decided marked.
 fn document_cards(evidence: &[Evidence], documents: &Documents) -> Vec<DocumentCard> {
-    let mut marked: BTreeMap<(String, rolecall_iam::Digest), BTreeMap<String, String>> = BTreeMap::new();
+    // In the order of the evidence: what decided comes first.
+    let mut marked: Vec<((String, rolecall_iam::Digest), BTreeMap<String, String>)> = Vec::new();
     for e in evidence {
         if let Some(digest) = e.document.filter(|digest| documents.get(digest).is_some()) {
-            let marks = marked.entry((e.source.clone(), digest)).or_default();
+            let key = (e.source.clone(), digest);
+            let known = marked.iter().position(|(known, _)| *known == key);
+            let at = known.unwrap_or(marked.len());
+            if known.is_none() {
+                marked.push((key, BTreeMap::new()));
+            }
+            let Some((_, marks)) = marked.get_mut(at) else { continue };
             let note = marks.entry(e.pointer.clone()).or_default();
             if !note.is_empty() && *note != e.label {
                 note.push_str("; ");
@@ -297,7 +364,9 @@ fn document_cards(evidence: &[Evidence], documents: &Documents) -> Vec<DocumentC
             }
         }
     }
-    let card = |((source, digest), marks): (&(String, rolecall_iam::Digest), &BTreeMap<String, String>)| {
+    // A policy of the organization only lets through what another one allows.
+    marked.sort_by_key(|((source, _), _)| source.starts_with("SCP ") || source.starts_with("RCP "));
+    let card = |((source, digest), marks): &((String, rolecall_iam::Digest), BTreeMap<String, String>)| {
         let text = documents.get(digest)?.text.clone();
         let pointers = marks.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
         Some(DocumentCard::new(source, &pointers, Some(*digest), &text, marks))
@@ -328,6 +397,11 @@ fn said(event: &FindingEvent) -> String {
             (from, "") => format!("to nobody; it was {from}"),
             (from, to) => format!("to {to}; it was {from}"),
         },
+        "changed" if event.detail.get("owner").is_some() => {
+            let named =
+                |end: &str| Some(text(&format!("/owner/{end}"))).filter(|name| !name.is_empty()).unwrap_or("none");
+            format!("owner {}; it was {}", named("to"), named("from"))
+        }
         "ticket_reserved" => format!("in {} for {}", text("/system"), text("/holder")),
         "ticket_linked" | "ticket_removed" => format!("{} in {}", text("/key"), text("/system")),
         "ticket_released" => format!("in {}", text("/system")),

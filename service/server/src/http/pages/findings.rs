@@ -2,19 +2,23 @@
 
 use super::estate::PageContext;
 use super::list::{Chip, Empty, Pager, Select, carried, chips, curl, empty, select, total_words};
+use super::owner::{owned_choices, owned_word};
 use super::parts::{FindingLine, Seen, SeverityMark};
+use super::tools::ListTools;
 use super::triage::SuppressForm;
 use crate::http::error::AppError;
 use crate::http::filters;
 use crate::http::frame::Chrome;
+use crate::http::list_pages::FINDINGS;
 use crate::http::listing::{self, Turns};
-use crate::http::query::{CURSOR, Kind, LIMIT, Params, param, query};
+use crate::http::query::Params;
 use crate::http::rule_text::titles;
 use crate::http::view::words;
 use crate::http::visible::Visible;
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::RawQuery;
+use rolecall_audit::owner::{Owned, Owner};
 use rolecall_rules::Severity;
 use rolecall_store::{FindingRow, MOST_TRIAGED, Total};
 use std::collections::BTreeMap;
@@ -24,14 +28,15 @@ const PATH: &str = "/findings";
 const GROUPED: u32 = 1000;
 const OPEN: [&str; 2] = ["open", "acknowledged"];
 /// The text fields of the form.
-const FIELDS: [(&str, &str); 4] = [
+const FIELDS: [(&str, &str); 5] = [
     ("cluster", "Cluster"),
     ("namespace", "Namespace"),
     ("service_account", "Service account"),
+    ("owner", "Owner"),
     ("assignee", "Assignee"),
 ];
 /// Everything that the form has a field for.
-const FORM: [&str; 12] = [
+const FORM: [&str; 14] = [
     "q",
     "severity",
     "rule_id",
@@ -43,26 +48,16 @@ const FORM: [&str; 12] = [
     "cluster",
     "namespace",
     "service_account",
+    "owner",
+    "owned",
     "assignee",
 ];
-
-query! {
-    /// Query of the page: the API's filters, and how the page shows them.
-    FindingsQuery = filters::FINDINGS, &[param("group", Kind::Word(&["rule", "none"]), "Puts findings of a rule together."), LIMIT, CURSOR]
-}
 
 /// One of the ways to look at the list.
 struct Tab {
     label: &'static str,
     href: String,
     current: bool,
-}
-
-/// A column that can be sorted by.
-struct Heading {
-    label: &'static str,
-    href: String,
-    sorted: bool,
 }
 
 /// A text field of the form.
@@ -72,10 +67,11 @@ struct Field {
     value: String,
 }
 
-/// Findings of one rule.
+/// Findings of one rule, or of one owner.
 struct Group {
     title: String,
     href: String,
+    /// Empty for an owner.
     rule_href: String,
     severity: SeverityMark,
     count: String,
@@ -95,8 +91,7 @@ pub(crate) struct FindingsPage {
     carried: Vec<(&'static str, String)>,
     chips: Vec<Chip>,
     clear: String,
-    severity: Heading,
-    last_seen: Heading,
+    tools: ListTools,
     lines: Vec<FindingLine>,
     groups: Vec<Group>,
     cut: bool,
@@ -118,10 +113,15 @@ pub(crate) async fn page(
     RawQuery(raw): RawQuery,
     chrome: Chrome,
 ) -> Result<FindingsPage, AppError> {
-    let given = FindingsQuery::parse(raw.as_deref())?;
+    let given = FINDINGS.parse(raw.as_deref())?;
     // Without a state the page shows what is to be done; the address and the API say so themselves.
     let params = if given.list("state").is_empty() { given.defaulting("state", &OPEN) } else { given.clone() };
-    let grouped = params.text("group") == Some("rule");
+    let by = match params.text("group") {
+        Some("rule") => Some(By::Rule),
+        Some("owner") => Some(By::Owner),
+        _ => None,
+    };
+    let grouped = by.is_some();
     let list = filters::findings_in_order(&params);
     let mut slice = match grouped {
         true => listing::shown_by(&app, &params, &list, GROUPED).await?,
@@ -135,7 +135,8 @@ pub(crate) async fn page(
     let context = PageContext::load(&app).await?;
     let titles = titles(&app);
     let line = |row: &FindingRow| FindingLine::new(row, title(&titles, &row.rule), &context.names, context.now);
-    let clear = given.only(&["state", "sort", "group"]).link(PATH);
+    let clear = given.only(&["state", "sort", "group", "columns", "limit"]).link(PATH);
+    let tools = ListTools::load(&app, &chrome, &FINDINGS, &given).await?;
     let matching = match total {
         Total::Exact(count) if count <= u64::from(MOST_TRIAGED) => count,
         Total::Exact(_) | Total::AtLeast(_) => 0,
@@ -147,15 +148,14 @@ pub(crate) async fn page(
         matching,
         suppress: SuppressForm::at(context.now),
         tabs: tabs(&given, &params),
-        views: views(&given, grouped),
+        views: views(&given, by),
         q: given.text("q").unwrap_or_default().to_owned(),
         fields: FIELDS.map(|(name, label)| field(name, label, &given)).into(),
         selects: selects(&given, &titles, &context),
         carried: carried(&given, &FORM),
-        chips: chips(PATH, &given, &["state", "sort", "group", "cursor", "limit", "q"]),
-        severity: heading("Severity", "severity", &given),
-        last_seen: heading("Last seen", "last_seen", &given),
-        groups: if grouped { groups(&slice.rows, &titles, &given, line) } else { Vec::new() },
+        chips: chips(PATH, &given, &["state", "group", "q"]),
+        tools,
+        groups: by.map(|by| groups(&slice.rows, by, &titles, &given, line)).unwrap_or_default(),
         lines: if grouped { Vec::new() } else { slice.rows.iter().map(line).collect() },
         cut,
         empty: slice.rows.is_empty().then(|| empty("finding", given.filters(), &clear, &context.seen)),
@@ -189,10 +189,18 @@ fn tabs(given: &Params, shown: &Params) -> Vec<Tab> {
     ]
 }
 
-fn views(given: &Params, grouped: bool) -> Vec<Tab> {
+/// By what findings are put together.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum By {
+    Rule,
+    Owner,
+}
+
+fn views(given: &Params, by: Option<By>) -> Vec<Tab> {
     vec![
-        Tab { label: "List", href: given.without("group").link(PATH), current: !grouped },
-        Tab { label: "By rule", href: given.with("group", "rule").link(PATH), current: grouped },
+        Tab { label: "List", href: given.without("group").link(PATH), current: by.is_none() },
+        Tab { label: "By rule", href: given.with("group", "rule").link(PATH), current: by == Some(By::Rule) },
+        Tab { label: "By owner", href: given.with("group", "owner").link(PATH), current: by == Some(By::Owner) },
     ]
 }
 
@@ -227,6 +235,7 @@ fn selects(given: &Params, titles: &BTreeMap<String, String>, context: &PageCont
         select("account_id", "Account", context.names.choices(), given),
         select("subject_kind", "Subject", kinds, given),
         select("via", "Concerns", ways, given),
+        select("owned", "Has an owner", owned_choices(), given),
         select("due", "Due", dues, given),
         select("ticket", "Ticket", tickets, given),
     ]
@@ -236,28 +245,43 @@ fn field(name: &'static str, label: &'static str, given: &Params) -> Field {
     Field { name, label, value: given.list(name).join(",") }
 }
 
-fn heading(label: &'static str, sort: &'static str, given: &Params) -> Heading {
-    let sorted = given.text("sort").unwrap_or("severity") == sort;
-    Heading { label, href: given.with("sort", sort).link(PATH), sorted }
-}
-
 fn groups(
     rows: &[FindingRow],
+    by: By,
     titles: &BTreeMap<String, String>,
     given: &Params,
     line: impl Fn(&FindingRow) -> FindingLine,
 ) -> Vec<Group> {
-    let mut by_rule: BTreeMap<&str, Vec<&FindingRow>> = BTreeMap::new();
+    let mut together: BTreeMap<Result<&str, Owned>, Vec<&FindingRow>> = BTreeMap::new();
     for row in rows {
-        by_rule.entry(&row.rule).or_default().push(row);
+        let of = match by {
+            By::Rule => Ok(row.rule.as_str()),
+            By::Owner => {
+                let owned = row.owner.as_ref().map_or(Owned::Unknown, Owner::owned);
+                row.owner.as_ref().and_then(Owner::name).ok_or(owned)
+            }
+        };
+        together.entry(of).or_default().push(row);
     }
-    let mut groups: Vec<_> = by_rule.into_iter().collect();
+    let mut groups: Vec<_> = together.into_iter().collect();
     let worst = |rows: &[&FindingRow]| rows.iter().map(|row| row.severity).max().unwrap_or(Severity::Info);
     groups.sort_by_key(|(_, rows)| std::cmp::Reverse((worst(rows), rows.len())));
-    let group = |(rule, rows): (&str, Vec<&FindingRow>)| Group {
-        title: title(titles, rule),
-        href: given.without("group").with_list("rule_id", &[rule]).link(PATH),
-        rule_href: format!("/rules/{rule}"),
+    let narrowed = |name: &'static str, value: &str| given.without("group").with_list(name, &[value]).link(PATH);
+    let group = |(of, rows): (Result<&str, Owned>, Vec<&FindingRow>)| Group {
+        title: match (by, of) {
+            (By::Rule, Ok(rule)) => title(titles, rule),
+            (_, Ok(owner)) => owner.to_owned(),
+            (_, Err(owned)) => owned_word(owned).to_owned(),
+        },
+        href: match (by, of) {
+            (By::Rule, Ok(rule)) => narrowed("rule_id", rule),
+            (_, Ok(owner)) => narrowed("owner", owner),
+            (_, Err(owned)) => narrowed("owned", owned.as_str()),
+        },
+        rule_href: match (by, of) {
+            (By::Rule, Ok(rule)) => format!("/rules/{rule}"),
+            _ => String::new(),
+        },
         severity: worst(&rows).into(),
         count: super::parts::plural(rows.len(), "finding", "findings"),
         lines: rows.into_iter().map(&line).collect(),

@@ -2,16 +2,15 @@
 //!
 //! Three columns and never two: used, not used, not known. What is not known says why.
 
-use super::associations::read_key;
 use super::list::{Select, select};
 use super::parts::{Badge, Bar, ReasonLine, association_href, badge, bar, plural, role_href};
 use crate::http::as_of::{self, AT, AsOfBanner};
 use crate::http::error::{AppError, Code};
 use crate::http::frame::Chrome;
+use crate::http::inventory::read_key;
 use crate::http::query::{Kind, Param, Params, encode, param, query};
-use crate::http::routes::limits;
 use crate::http::view::words::{self, Stamp, short_name};
-use crate::http::visible::Visible;
+use crate::http::visible::{Visible, role_is_whole};
 use crate::query::unused::{DAYS, usage_report};
 use askama::Template;
 use askama_web::WebTemplate;
@@ -159,7 +158,7 @@ pub(crate) async fn page(
     chrome.as_of = as_of.map(|as_of| AsOfBanner::new(as_of, "/unused-access", &params));
     if app.store.is_limited() {
         match &whose {
-            UsageSubject::Role(_) => return Err(AppError::new(Code::Forbidden, limits::ROLE_USE)),
+            UsageSubject::Role(arn) => role_is_whole(&app, arn).await?,
             UsageSubject::Pods(key) if app.store.association(key, now, as_of).await?.is_none() => {
                 return Err(AppError::not_found(format!("association `{key}`")));
             }

@@ -3,6 +3,7 @@
 
 use super::parts::Seen;
 use crate::http::export::What;
+use crate::http::list_pages::{self, COLUMNS, ListPage, SORT};
 use crate::http::listing::{Shown, Turns};
 use crate::http::query::{Kind, Param, Params};
 use crate::http::view::words;
@@ -11,8 +12,8 @@ use rolecall_store::Total;
 
 /// A list that a page shows: where it is, what it is of, and what was asked for.
 pub(crate) struct ListOf<'p> {
-    /// The page's path.
-    pub(crate) path: &'static str,
+    /// The page.
+    pub(crate) page: &'static ListPage,
     /// The same list in the API.
     pub(crate) api: &'static str,
     /// The filters of both.
@@ -39,6 +40,8 @@ pub(crate) struct ListFrame {
     pub(crate) pager: Pager,
     pub(crate) empty: Option<Empty>,
     pub(crate) curl: String,
+    /// The list without its filters.
+    pub(crate) clear: String,
 }
 
 impl ListFrame {
@@ -51,21 +54,26 @@ impl ListFrame {
         total: Total,
         seen: &Seen,
     ) -> Self {
-        let ListOf { path, params, .. } = *of;
+        let (path, params) = (of.page.path, of.params);
+        let clear = params.only(&SHAPE).without("cursor").link(path);
         let fields: Vec<&str> = selects.iter().map(|select| select.name).chain(["q"]).collect();
         Self {
             path,
             q: params.text("q").unwrap_or_default().to_owned(),
             searched: of.searched,
             carried: carried(params, &fields),
-            chips: chips(path, params, &["cursor", "limit", "q"]),
+            chips: chips(path, params, &["q"]),
             pager: Pager::new(path, params, &shown.turns, total_words(total, of.one, of.many)),
-            empty: shown.rows.is_empty().then(|| empty(of.one, params.filters(), path, seen)),
+            empty: shown.rows.is_empty().then(|| empty(of.one, params.filters(), &clear, seen)),
             curl: curl(base, of.api, params, of.table),
             selects,
+            clear,
         }
     }
 }
+
+/// The parameters that shape a list and leave all of its rows in it.
+pub(crate) const SHAPE: [&str; 4] = ["limit", COLUMNS, SORT, "cursor"];
 
 /// What stands where a list has nothing to show.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,9 +114,9 @@ pub(crate) struct Chip {
     pub(crate) href: String,
 }
 
-/// The filters in force, without the parameters that only shape the view.
+/// The filters in force, without the parameters that only shape the list.
 pub(crate) fn chips(path: &str, params: &Params, not: &[&str]) -> Vec<Chip> {
-    let shown = params.iter().filter(|(name, _)| !not.contains(name));
+    let shown = params.iter().filter(|(name, _)| !not.contains(name) && !SHAPE.contains(name));
     let chip = |(name, value): (&str, &String)| Chip {
         name: name.replace('_', " "),
         value: value.clone(),
@@ -223,8 +231,14 @@ impl Pager {
 fn downloads(path: &str, params: &Params) -> Vec<(&'static str, String)> {
     let list = path.rsplit('/').next().unwrap_or_default();
     let Ok(what) = What::from_str(list, false) else { return Vec::new() };
-    let known: Vec<&str> = what.filters().iter().map(|param| param.name).filter(|name| *name != "sort").collect();
-    let link = params.only(&known).link(&format!("/download/{list}"));
+    let known: Vec<&str> = what.filters().iter().map(|param| param.name).collect();
+    // A file of findings has an order of its own.
+    let known: Vec<&str> = known.into_iter().filter(|name| what != What::Findings || *name != SORT).collect();
+    let page = list_pages::ALL.into_iter().find(|page| page.path == path);
+    let columns = page.map(|page| page.exported(params)).unwrap_or_default();
+    let asked = params.only(&known);
+    let asked = if columns.is_empty() { asked } else { asked.with_list(COLUMNS, &columns) };
+    let link = asked.link(&format!("/download/{list}"));
     let join = if link.contains('?') { '&' } else { '?' };
     vec![("CSV", format!("{link}{join}format=csv")), ("NDJSON", format!("{link}{join}format=ndjson"))]
 }

@@ -3,6 +3,7 @@
 //! A handler extracts, asks the store, and fills a view struct with display-ready values; the
 //! templates in `web/templates` loop and print. Refuses to know SQL, rules and AWS.
 
+mod access_report;
 mod accounts;
 mod associations;
 mod assumable_by;
@@ -15,11 +16,14 @@ mod estate;
 mod exceptions;
 mod finding;
 mod findings;
+mod flow;
 mod grants;
 mod ingestion;
 mod list;
 mod overview;
+pub(crate) mod owner;
 pub(crate) mod parts;
+mod reports;
 mod roles;
 mod rules;
 mod runs;
@@ -28,19 +32,20 @@ mod session;
 mod sessions;
 mod settings;
 mod simulate;
+mod tools;
 mod triage;
 mod usage;
+mod views;
 mod webhooks;
+mod who_can;
 mod workload_history;
-
-pub(crate) use associations::{read_key, sessions_since};
-pub(crate) use roles::digests;
 
 use super::error::Code;
 use super::frame::{Chrome, Theme};
+use super::limits;
 use super::principal::Scope;
 use super::query::{is_local, pairs};
-use super::routes::{Routes, limits};
+use super::routes::Routes;
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -97,14 +102,21 @@ pub(crate) fn routes(routes: Routes) -> Routes {
         .page("/simulate", "/simulate", get(simulate::page))
         .form(Scope::InventoryRead, "/simulate", "/simulate", post(simulate::ask))
         .page("/assumable-by", "/assumable-by", get(assumable_by::page))
-        .of_everything(limits::ASSUMABLE_BY)
+        .page("/who-can", "/who-can?action=s3:GetObject", get(who_can::page))
+        .page("/reports", "/reports", get(reports::home))
+        .page("/reports/access", "/reports/access?role=arn:aws:iam::111122223333:role/r", get(access_report::page))
+        .page("/reports/summary", "/reports/summary", get(reports::summary))
+        .page("/reports/exceptions", "/reports/exceptions", get(reports::exceptions))
         .page("/usage", "/usage", get(usage::page))
-        .of_everything(limits::ROLE_USE)
         .page("/workload-history", "/workload-history", get(workload_history::page))
         .page("/unused-access", "/unused-access", get(grants::page))
         .page("/ingestion", "/ingestion", get(ingestion::page))
         .of_everything(limits::INGESTION)
         .page("/settings", "/settings", get(settings::page))
+        .page("/settings/views", "/settings/views", get(views::list))
+        .own_form("/settings/views/{slug}", "/settings/views/v", post(views::act))
+        .own_form("/views", "/views", post(views::save))
+        .page("/v/{slug}", "/v/v", get(views::open))
         .page("/settings/sessions", "/settings/sessions", get(settings::sessions))
         .own_form("/settings/sessions/{id}/end", "/settings/sessions/0/end", post(settings::end_session))
         .page_with(Scope::Admin, "/settings/tokens", "/settings/tokens", get(settings::tokens))

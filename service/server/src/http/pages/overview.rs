@@ -1,15 +1,16 @@
 //! `/`: how things stand, and first of all what was not seen.
 
 use super::estate::PageContext;
-use super::parts::{Bar, FindingLine, Seen, SeverityMark, bar};
+use super::flow::FlowCard;
+use super::parts::{Bar, FindingLine, Seen, SeverityMark, bar, plural};
 use super::runs::RunLine;
-use super::sessions_since;
 use crate::app::App;
 use crate::http::error::AppError;
 use crate::http::frame::Chrome;
+use crate::http::inventory::sessions_since;
 use crate::http::query::{encode, query};
 use crate::http::rule_text::titles;
-use crate::http::view::trend::{Trend, trend};
+use crate::http::view::trend::{Trend, trend, weeks};
 use crate::http::view::words::{self, Stamp};
 use crate::http::visible::Visible;
 use askama::Template;
@@ -17,11 +18,12 @@ use askama_web::WebTemplate;
 use axum::extract::RawQuery;
 use chrono::{DateTime, TimeDelta, Utc};
 use rolecall_audit::drift::Effect;
-use rolecall_audit::evaluate::RuleTally;
 use rolecall_audit::finding::Workflow;
 use rolecall_audit::finding::priority::{Priority, Standing, own_association};
 use rolecall_rules::Severity;
-use rolecall_store::{ChangeFilter, Counts, FindingFilter, FindingRow, FindingSort, MOST_APPROVED, Overview, Total};
+use rolecall_store::{
+    Answers, ChangeFilter, Counts, FindingFilter, FindingRow, FindingSort, MOST_APPROVED, Overview, RunState, Total,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 query! {
@@ -30,23 +32,26 @@ query! {
 }
 
 /// Open findings of a severity.
-struct Tile {
-    severity: SeverityMark,
-    count: String,
-    href: String,
-    none: bool,
+pub(super) struct Tile {
+    pub(super) severity: SeverityMark,
+    pub(super) count: String,
+    pub(super) href: String,
+    pub(super) none: bool,
 }
 
 /// A row of a ranking.
-struct Rank {
-    href: String,
-    label: String,
-    sub: String,
-    n: String,
-    severity: SeverityMark,
-    bar: Bar,
+pub(super) struct Rank {
+    pub(super) href: String,
+    pub(super) label: String,
+    pub(super) sub: String,
+    pub(super) n: String,
+    pub(super) severity: SeverityMark,
+    pub(super) bar: Bar,
 }
 
+/// So many days and weeks the trends go back.
+pub(super) const DAYS: u16 = 30;
+pub(super) const WEEKS: u16 = 12;
 /// So many are shown as what to fix first.
 const FIRST: usize = 8;
 /// Out of so many of the gravest.
@@ -66,10 +71,10 @@ struct FixFirst {
 }
 
 /// A number with its word and where it leads.
-struct Figure {
-    n: String,
-    word: &'static str,
-    href: String,
+pub(super) struct Figure {
+    pub(super) n: String,
+    pub(super) word: &'static str,
+    pub(super) href: String,
 }
 
 #[derive(Template, WebTemplate)]
@@ -79,6 +84,10 @@ pub(crate) struct OverviewPage {
     /// Webhooks to which nothing is sent.
     disabled: Vec<String>,
     seen: Seen,
+    /// The newest scan, where it did not end as it should: what is shown is older.
+    failed: Option<RunLine>,
+    /// Trail files and records that cannot be read; empty where all can.
+    unread: String,
     tiles: Vec<Tile>,
     first: FixFirst,
     changes: Vec<Figure>,
@@ -87,8 +96,13 @@ pub(crate) struct OverviewPage {
     since: Option<Stamp>,
     visit: Option<VisitCard>,
     trend: Option<Trend>,
+    weeks: Option<Trend>,
+    flow: Option<FlowCard>,
     rules: Vec<Rank>,
     accounts: Vec<Rank>,
+    owners: Vec<Rank>,
+    /// Open findings that nobody is known to own.
+    unowned: Vec<Figure>,
     answers: Bar,
     answer_words: Vec<(&'static str, String)>,
     last_run: Option<RunLine>,
@@ -104,28 +118,44 @@ pub(crate) async fn page(
     NoQuery::parse(raw.as_deref())?;
     let context = PageContext::load(&app).await?;
     let overview = app.store.overview().await?;
-    let days = app.store.trend(context.now, 30).await?;
-    let tallies = app.store.latest_tallies().await?.map(|(_, tallies)| tallies).unwrap_or_default();
+    let trends = app.store.trends(context.now, DAYS, WEEKS).await?;
+    let given = app.store.latest_answers().await?.unwrap_or_default();
     let counts = app.store.counts().await?;
-    let (answers, answer_words) = answers(&tallies);
+    let (answers, answer_words) = answers(given);
     Ok(OverviewPage {
         tiles: tiles(&overview),
         disabled: app.disabled_webhooks().await?,
+        failed: failed(&app, &context).await?,
+        unread: unread(&app).await?,
         first: fix_first(&app, &context).await?,
         changes: changes(&overview),
         week: week(&app, &context).await?,
         visit: VisitCard::load(&app, chrome.person.as_deref(), &context).await?,
         chrome,
         since: overview.last_run.as_ref().map(|run| Stamp::new(run.started_at, context.now)),
-        trend: trend(&days),
+        trend: trend(&trends.days),
+        weeks: weeks(&trends.weeks),
+        flow: FlowCard::load(&app, &context).await?,
         rules: rules(&overview, &titles(&app)),
         accounts: accounts(&overview, &context),
+        owners: owners(&overview),
+        unowned: unowned(&overview),
         answers,
         answer_words,
         last_run: overview.last_run.as_ref().map(|run| RunLine::new(run, context.now)),
         estate: estate(&counts),
         seen: context.seen,
     })
+}
+
+/// The newest scan, where it failed or was interrupted. Whoever has limits does not see scans.
+async fn failed(app: &App, context: &PageContext) -> Result<Option<RunLine>, AppError> {
+    if app.store.is_limited() {
+        return Ok(None);
+    }
+    let newest = app.store.runs(None, 1).await?.into_iter().next();
+    let newest = newest.filter(|run| matches!(run.state, RunState::Failed | RunState::Interrupted));
+    Ok(newest.map(|run| RunLine::new(&run, context.now)))
 }
 
 /// What changed since a person was here last.
@@ -180,6 +210,23 @@ impl VisitCard {
     }
 }
 
+/// So many unreadable records are counted.
+const UNREAD: u32 = 100;
+
+/// How many trail files and records cannot be read. Ingestion is of everything, and told to nobody with limits.
+async fn unread(app: &App) -> Result<String, AppError> {
+    if app.store.is_limited() {
+        return Ok(String::new());
+    }
+    let problems = app.store.trail_problems(None, UNREAD).await?.len();
+    let most = usize::try_from(UNREAD).unwrap_or(usize::MAX);
+    Ok(match problems {
+        0 => String::new(),
+        n if n >= most => format!("{most} or more CloudTrail files or records cannot be read"),
+        n => format!("{} cannot be read", plural(n, "CloudTrail file or record", "CloudTrail files or records")),
+    })
+}
+
 async fn fix_first(app: &App, context: &PageContext) -> Result<FixFirst, AppError> {
     let open = vec![Workflow::Open, Workflow::Acknowledged];
     let filter = FindingFilter { workflow: open, ..FindingFilter::default() };
@@ -218,7 +265,7 @@ async fn fix_first(app: &App, context: &PageContext) -> Result<FixFirst, AppErro
     Ok(FixFirst { lines: placed.into_iter().take(FIRST).map(urgent).collect(), expected })
 }
 
-fn tiles(overview: &Overview) -> Vec<Tile> {
+pub(super) fn tiles(overview: &Overview) -> Vec<Tile> {
     let tile = |severity: Severity| {
         let n = overview.open.get(&severity).copied().unwrap_or(0);
         Tile {
@@ -249,7 +296,7 @@ async fn week(app: &App, context: &PageContext) -> Result<Vec<Figure>, AppError>
 }
 
 /// Changes of resources since a moment, by what they come to.
-async fn by_effect(app: &App, since: DateTime<Utc>) -> Result<Vec<Figure>, AppError> {
+pub(super) async fn by_effect(app: &App, since: DateTime<Utc>) -> Result<Vec<Figure>, AppError> {
     let found = app.store.changes_since(since).await?;
     let since = words::rfc3339(since);
     let words = [
@@ -269,7 +316,7 @@ async fn by_effect(app: &App, since: DateTime<Utc>) -> Result<Vec<Figure>, AppEr
 
 const SHOWN: usize = 7;
 
-fn rules(overview: &Overview, titles: &BTreeMap<String, String>) -> Vec<Rank> {
+pub(super) fn rules(overview: &Overview, titles: &BTreeMap<String, String>) -> Vec<Rank> {
     let most = overview.rules.iter().map(|rule| rule.open).max().unwrap_or(0);
     let rank = |rule: &rolecall_store::RuleOpen| Rank {
         href: format!("/findings?rule_id={}", encode(&rule.rule)),
@@ -282,7 +329,7 @@ fn rules(overview: &Overview, titles: &BTreeMap<String, String>) -> Vec<Rank> {
     overview.rules.iter().take(SHOWN).map(rank).collect()
 }
 
-fn accounts(overview: &Overview, context: &PageContext) -> Vec<Rank> {
+pub(super) fn accounts(overview: &Overview, context: &PageContext) -> Vec<Rank> {
     let most = overview.accounts.iter().map(|account| account.open).max().unwrap_or(0);
     let rank = |account: &rolecall_store::AccountOpen| Rank {
         href: format!("/findings?account_id={}", account.account_id),
@@ -295,6 +342,28 @@ fn accounts(overview: &Overview, context: &PageContext) -> Vec<Rank> {
     overview.accounts.iter().take(SHOWN).map(rank).collect()
 }
 
+fn owners(overview: &Overview) -> Vec<Rank> {
+    let most = overview.owners.iter().map(|owner| owner.open).max().unwrap_or(0);
+    let rank = |owner: &rolecall_store::OwnerOpen| Rank {
+        href: format!("/findings?owner={}", encode(&owner.owner)),
+        label: owner.owner.clone(),
+        sub: String::new(),
+        n: words::count_u64(owner.open),
+        severity: owner.worst.into(),
+        bar: bar(&[(class(owner.worst), "open", owner.open)], most),
+    };
+    overview.owners.iter().take(SHOWN).map(rank).collect()
+}
+
+fn unowned(overview: &Overview) -> Vec<Figure> {
+    let figures = [(overview.unowned, "of nobody", "false"), (overview.owner_unknown, "of unknown owners", "unknown")];
+    let figure = |(n, word, owned): (u64, &'static str, &str)| {
+        let href = format!("/findings?owned={owned}");
+        (n > 0).then(|| Figure { n: words::count_u64(n), word, href })
+    };
+    figures.into_iter().filter_map(figure).collect()
+}
+
 fn class(severity: Severity) -> &'static str {
     match severity {
         Severity::Critical => "c-critical",
@@ -305,9 +374,8 @@ fn class(severity: Severity) -> &'static str {
     }
 }
 
-fn answers(tallies: &[RuleTally]) -> (Bar, Vec<(&'static str, String)>) {
-    let sum = |of: fn(&RuleTally) -> u64| tallies.iter().map(of).sum::<u64>();
-    let (pass, fail, unknown, error) = (sum(|t| t.pass), sum(|t| t.fail), sum(|t| t.unknown), sum(|t| t.error));
+fn answers(given: Answers) -> (Bar, Vec<(&'static str, String)>) {
+    let Answers { pass, fail, unknown, error } = given;
     let shares = [
         ("c-pass", "pass", pass),
         ("c-fail", "fail", fail),

@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use rolecall_audit::access::reach::{Via, Workload};
 use rolecall_audit::finding::triage::due::{Due, DueState};
 use rolecall_audit::finding::{Detection, Workflow};
+use rolecall_audit::owner::Owner;
 use rolecall_estate::coverage::{Gap, Scope};
 use rolecall_estate::{AssociationKey, AttributionMethod, Cause, Reason, Session, SessionAttribution};
 use rolecall_iam::{AccountId, Digest};
@@ -353,8 +354,17 @@ pub(crate) struct FindingLine {
     /// Where its time is running out.
     pub(crate) due: Option<Badge>,
     pub(crate) assignee: String,
+    /// Empty where it is nobody's, and where that is not known.
+    pub(crate) owner: String,
     pub(crate) tickets: Vec<TicketLine>,
     pub(crate) last_seen: Stamp,
+    pub(crate) fingerprint: String,
+    pub(crate) role: String,
+    pub(crate) workloads: String,
+    /// How it stands to its due date, near or not; `None` where it has none.
+    pub(crate) due_at: Option<Badge>,
+    pub(crate) first_seen: Stamp,
+    pub(crate) opened: Stamp,
 }
 
 impl FindingLine {
@@ -365,6 +375,7 @@ impl FindingLine {
             number: row.number,
             due: row.due.filter(is_near).map(due_badge),
             assignee: row.assignee.clone().unwrap_or_default(),
+            owner: row.owner.as_ref().and_then(Owner::name).unwrap_or_default().to_owned(),
             tickets: row.tickets.iter().filter_map(|ticket| TicketLine::new(ticket, now)).collect(),
             href: format!("/findings/{}", row.number),
             severity: row.severity.into(),
@@ -386,8 +397,19 @@ impl FindingLine {
             state: row.workflow.into(),
             stale: row.detection == Detection::Stale,
             last_seen: Stamp::new(row.last_seen_at, now),
+            fingerprint: row.fingerprint.0.clone(),
+            role: row.subject.role_arn.as_deref().map(words::short_name).unwrap_or_default().to_owned(),
+            workloads: words::count_u64(row.workload_count),
+            due_at: row.due.map(due_badge),
+            first_seen: Stamp::new(row.first_seen_at, now),
+            opened: Stamp::new(row.opened_at, now),
         }
     }
+}
+
+/// Tags in one line.
+pub(crate) fn tags_line(tags: &rolecall_estate::Tags) -> String {
+    tags.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(", ")
 }
 
 /// The first pods that reach the role of a finding, in one line.

@@ -1,18 +1,21 @@
 //! `/roles` and one role: who uses it, who may assume it, what it may do.
 
-use super::associations::{Pair, SessionLine, lines, sessions_since};
+use super::associations::{Pair, SessionLine, lines};
 use super::baselines::BaselineCard;
 use super::changes::History;
 use super::estate::PageContext;
 use super::list::{ListFrame, ListOf, Select, select};
-use super::parts::{DocumentCard, FindingLine, Seen, association_href, numbered, role_href};
+use super::parts::{DocumentCard, FindingLine, Seen, association_href, numbered, role_href, tags_line};
+use super::tools::ListTools;
 use super::usage::UsageCard;
 use crate::http::as_of::AT;
 use crate::http::error::AppError;
 use crate::http::filters;
 use crate::http::frame::Chrome;
+use crate::http::inventory::{digests, sessions_since};
+use crate::http::list_pages::ROLES;
 use crate::http::listing;
-use crate::http::query::{CURSOR, LIMIT, encode, query};
+use crate::http::query::{encode, query};
 use crate::http::rule_text::titles;
 use crate::http::view::words::{self, Stamp};
 use crate::http::visible::Visible;
@@ -32,10 +35,6 @@ use std::collections::BTreeMap;
 const PATH: &str = "/roles";
 
 query! {
-    /// Query of the list.
-    RolesQuery = filters::ROLES, &[LIMIT, CURSOR]
-}
-query! {
     /// A page of one thing shows it as of a moment.
     OneQuery = &[AT]
 }
@@ -49,9 +48,18 @@ struct Line {
     account_id: String,
     policies: usize,
     associations: u64,
+    /// When IAM last saw it used.
     last_used: Option<Stamp>,
+    /// When a session of it was opened, where that is known and later.
+    later_session: Option<Stamp>,
     /// `None`: they are not told of a time that has passed.
     findings: Option<u64>,
+    last_used_region: String,
+    boundary: String,
+    instance_profiles: String,
+    created: Option<Stamp>,
+    role_id: String,
+    resource_tags: String,
 }
 
 #[derive(Template, WebTemplate)]
@@ -60,6 +68,7 @@ pub(crate) struct RolesPage {
     chrome: Chrome,
     seen: Seen,
     list: ListFrame,
+    tools: ListTools,
     lines: Vec<Line>,
 }
 
@@ -69,13 +78,14 @@ pub(crate) async fn list(
     RawQuery(raw): RawQuery,
     mut chrome: Chrome,
 ) -> Result<RolesPage, AppError> {
-    let params = RolesQuery::parse(raw.as_deref())?;
+    let params = ROLES.parse(raw.as_deref())?;
     let context = PageContext::as_of(&app, &params, PATH, &mut chrome).await?;
-    let filter = filters::roles(&params, context.as_of);
-    let slice = listing::shown(&app, &params, &filter).await?;
-    let total = app.store.count_roles(&filter).await?;
+    let list = filters::roles_in_order(&params, context.as_of);
+    let slice = listing::shown(&app, &params, &list).await?;
+    let total = app.store.count_roles(&list.filter).await?;
+    let tools = ListTools::load(&app, &chrome, &ROLES, &params).await?;
     let of = ListOf {
-        path: PATH,
+        page: &ROLES,
         api: "/api/v1/roles",
         table: filters::ROLES,
         one: "role",
@@ -85,6 +95,7 @@ pub(crate) async fn list(
     };
     let selects = selects(&params, &context);
     Ok(RolesPage {
+        tools,
         list: ListFrame::new(&of, &chrome.origin(&app), selects, &slice, total, &context.seen),
         lines: slice.rows.iter().map(|row| Line::new(row, &context)).collect(),
         seen: context.seen,
@@ -109,8 +120,18 @@ impl Line {
             account_id: role.arn.account_id().to_string(),
             policies: role.inline.len() + role.attached.len(),
             associations: row.associations,
-            last_used: row.last_used_at.max(row.last_session_at).map(|at| Stamp::new(at, context.now)),
+            last_used: row.last_used_at.map(|at| Stamp::new(at, context.now)),
+            later_session: row
+                .last_session_at
+                .filter(|at| row.last_used_at.is_none_or(|used| *at > used))
+                .map(|at| Stamp::new(at, context.now)),
             findings: row.open_findings,
+            last_used_region: row.last_used_region.clone().unwrap_or_default(),
+            boundary: role.boundary.as_ref().map(ToString::to_string).unwrap_or_default(),
+            instance_profiles: role.instance_profiles.join(", "),
+            created: role.created_at.map(|at| Stamp::new(at, context.now)),
+            role_id: role.role_id.clone(),
+            resource_tags: tags_line(&role.tags),
         }
     }
 }
@@ -131,6 +152,7 @@ pub(crate) struct RolePage {
     arn: String,
     simulate: String,
     assumable_by: String,
+    report: String,
     json: String,
     account: String,
     account_id: String,
@@ -205,13 +227,6 @@ pub(crate) async fn one(
     Ok(page)
 }
 
-/// The addresses of every document that a role names.
-pub(crate) fn digests(role: &Role, policies: &[PolicyRow]) -> Vec<Digest> {
-    let inline = role.inline.iter().map(|policy| policy.document);
-    let managed = policies.iter().filter_map(|row| row.policy.document);
-    role.trust.into_iter().chain(inline).chain(managed).collect()
-}
-
 /// Every document of the role, with what open findings mark in it; and what was not seen.
 fn cards(
     role: &Role,
@@ -281,6 +296,7 @@ impl RolePage {
             name: role.arn.name().to_owned(),
             simulate: context.and_at(super::simulate::href(arn)),
             assumable_by: context.and_at(super::assumable_by::href(arn)),
+            report: super::access_report::of_role(arn),
             json: context.href(&format!("/api/v1/roles/{}", encode(arn).replace('/', "%2F"))),
             account: context.names.of(account_id),
             account_id: account_id.to_string(),

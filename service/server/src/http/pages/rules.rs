@@ -2,8 +2,10 @@
 
 use super::estate::PageContext;
 use super::parts::{Bar, FindingLine, ReasonLine, Seen, SeverityMark, bar};
+use super::tools::ListTools;
 use crate::http::error::AppError;
 use crate::http::frame::Chrome;
+use crate::http::list_pages::RULES;
 use crate::http::query::query;
 use crate::http::rule_text::{self, RuleText};
 use crate::http::view::words;
@@ -16,7 +18,7 @@ use rolecall_audit::finding::Workflow;
 use rolecall_store::{FindingFilter, FindingSort};
 
 query! {
-    /// The pages take no parameter.
+    /// The page of one rule takes no parameter.
     NoQuery = &[]
 }
 
@@ -71,6 +73,7 @@ struct Line {
 pub(crate) struct RulesPage {
     chrome: Chrome,
     seen: Seen,
+    tools: ListTools,
     lines: Vec<Line>,
     digest: String,
 }
@@ -81,13 +84,14 @@ pub(crate) async fn list(
     RawQuery(raw): RawQuery,
     chrome: Chrome,
 ) -> Result<RulesPage, AppError> {
-    NoQuery::parse(raw.as_deref())?;
+    let params = RULES.parse(raw.as_deref())?;
     let context = PageContext::load(&app).await?;
+    let tools = ListTools::load(&app, &chrome, &RULES, &params).await?;
     let tallies = app.store.latest_tallies().await?.map(|(_, tallies)| tallies).unwrap_or_default();
     let mut rules = rule_text::rules(&app);
-    rules.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.title.cmp(&b.title)));
+    rules.sort_by_cached_key(rule_text::key(RULES.order(&params), &tallies));
     let lines = rules.into_iter().map(|rule| line(rule, &tallies)).collect();
-    Ok(RulesPage { chrome, seen: context.seen, lines, digest: app.rules.set.digest().to_string() })
+    Ok(RulesPage { chrome, seen: context.seen, tools, lines, digest: app.rules.set.digest().to_string() })
 }
 
 fn line(rule: RuleText, tallies: &[RuleTally]) -> Line {

@@ -6,10 +6,10 @@
 use super::estate::PageContext;
 use super::list::{Empty, empty, total_words};
 use super::parts::{Seen, association_href, cluster_href, role_href, session_href, subject_name};
-use super::sessions_since;
 use crate::app::App;
 use crate::http::error::AppError;
 use crate::http::frame::Chrome;
+use crate::http::inventory::sessions_since;
 use crate::http::listing::Listing;
 use crate::http::lists::Associations;
 use crate::http::query::{Kind, encode, param, query};
@@ -245,7 +245,7 @@ fn rules(app: &App, q: &str) -> Group {
 
 async fn clusters(app: &App, q: &str, context: &PageContext) -> Result<Group, AppError> {
     let filter = ClusterFilter { q: Some(q.to_owned()), ..ClusterFilter::default() };
-    let (rows, total) = tokio::try_join!(filter.rows(&app.store, None, SHOWN), app.store.count_clusters(&filter))?;
+    let (rows, total) = tokio::try_join!(app.store.clusters(&filter, None, SHOWN), app.store.count_clusters(&filter))?;
     let hit = |row: &rolecall_store::ClusterRow| {
         let cluster = &row.cluster;
         Hit {
@@ -300,7 +300,7 @@ async fn associations(app: &App, q: &str, context: &PageContext) -> Result<Group
 async fn roles(app: &App, q: &str, context: &PageContext) -> Result<Group, AppError> {
     let wanted = assumed(q).map_or_else(|| q.to_owned(), |(role, _)| format!("/{role}"));
     let filter = RoleFilter { q: Some(wanted.clone()), ..RoleFilter::default() };
-    let (rows, total) = tokio::try_join!(filter.rows(&app.store, None, SHOWN), app.store.count_roles(&filter))?;
+    let (rows, total) = tokio::try_join!(app.store.roles(&filter, None, SHOWN), app.store.count_roles(&filter))?;
     let hit = |row: &rolecall_store::RoleRow| {
         let arn = &row.role.arn;
         Hit {
@@ -324,7 +324,7 @@ async fn sessions(app: &App, q: &str, context: &PageContext) -> Result<Group, Ap
         let all = format!("session_name={}", encode(&name));
         (SessionFilter { session_name: Some(name), since, ..SessionFilter::default() }, all)
     };
-    let mut rows = filter.rows(&app.store, None, SHOWN + 1).await?;
+    let mut rows = app.store.sessions(&filter, None, SHOWN + 1).await?;
     let most = usize::try_from(SHOWN).unwrap_or(usize::MAX);
     let more = rows.len() > most;
     rows.truncate(most);

@@ -1,13 +1,15 @@
 //! `/sessions`: who became whom, by what each session is attributed to its pod, or why it is not.
 
 use super::estate::PageContext;
-use super::list::{Chip, Empty, Pager, Select, carried, chips, curl, select, select_or};
+use super::list::{Chip, Empty, Pager, SHAPE, Select, carried, chips, curl, select, select_or};
 use super::parts::{AttributionMark, Badge, Link, association_links, plural, session_href};
+use super::tools::ListTools;
 use crate::app::App;
 use crate::http::error::AppError;
 use crate::http::frame::Chrome;
+use crate::http::list_pages::SESSIONS;
 use crate::http::listing;
-use crate::http::query::{CURSOR, LIMIT, Params, query};
+use crate::http::query::{Params, query};
 use crate::http::view::timeline::{Day, Timeline, timeline};
 use crate::http::view::words::{self, Stamp, short_name};
 use crate::http::visible::Visible;
@@ -24,11 +26,6 @@ const PATH: &str = "/sessions";
 /// Days of the drawing where no filter says from when, and at most.
 const DAYS: i64 = 30;
 const MOST_DAYS: i64 = 92;
-
-query! {
-    /// Query of the list.
-    SessionsQuery = filters::SESSIONS, &[LIMIT, CURSOR]
-}
 
 /// A row of the list.
 struct Line {
@@ -47,6 +44,14 @@ struct Line {
     candidates: Vec<Link>,
     more_candidates: usize,
     error: String,
+    principal: String,
+    principal_type: String,
+    source_ip: String,
+    region: String,
+    access_key: String,
+    external_id: String,
+    duration: String,
+    event_id: String,
 }
 
 /// A text field of the form.
@@ -66,7 +71,8 @@ pub(crate) struct SessionsPage {
     selects: Vec<Select>,
     carried: Vec<(&'static str, String)>,
     chips: Vec<Chip>,
-    clear: &'static str,
+    clear: String,
+    tools: ListTools,
     timeline: Option<Timeline>,
     cut: bool,
     /// Whether the agents' requests are left out.
@@ -193,18 +199,20 @@ pub(crate) async fn list(
     RawQuery(raw): RawQuery,
     chrome: Chrome,
 ) -> Result<SessionsPage, AppError> {
-    let params = SessionsQuery::parse(raw.as_deref())?;
+    let params = SESSIONS.parse(raw.as_deref())?;
     let context = PageContext::load(&app).await?;
-    let mut filter = filters::sessions(&params);
+    let mut list = filters::sessions_in_order(&params);
     let requests = leaves_out_requests(&params);
     if requests {
         let kinds = filters::ALL_SESSION_KINDS.iter().copied();
-        filter.kinds = kinds.filter(|kind| *kind != SessionKind::AgentRequest).collect();
+        list.filter.kinds = kinds.filter(|kind| *kind != SessionKind::AgentRequest).collect();
     }
-    let slice = listing::shown(&app, &params, &filter).await?;
+    let slice = listing::shown(&app, &params, &list).await?;
     let names = association_names(&app, &slice.rows).await?;
-    let (since, until, cut) = window(&filter, context.now);
+    let tools = ListTools::load(&app, &chrome, &SESSIONS, &params).await?;
+    let (since, until, cut) = window(&list.filter, context.now);
     let read = Read::load(&app, since).await?;
+    let filter = list.filter;
     let shown =
         SessionFilter { since: Some(filter.since.map_or_else(|| start(since), |at| at.max(start(since)))), ..filter };
     let timeline = timeline(&days(&app, &shown, since, until, &read).await?);
@@ -217,8 +225,9 @@ pub(crate) async fn list(
         carried: carried(&params, &known),
         fields,
         selects: selects(&context, &params),
-        chips: chips(PATH, &params, &["cursor", "limit"]),
-        clear: PATH,
+        chips: chips(PATH, &params, &[]),
+        clear: params.only(&SHAPE).without("cursor").link(PATH),
+        tools,
         timeline,
         cut,
         requests,
@@ -361,6 +370,14 @@ impl Line {
             ),
             more_candidates: attribution.candidates.len().saturating_sub(SHOWN),
             error: session.error.clone().unwrap_or_default(),
+            principal: session.principal.clone(),
+            principal_type: session.principal_type.clone(),
+            source_ip: session.source_ip.clone().unwrap_or_default(),
+            region: session.region.to_string(),
+            access_key: session.access_key_id.clone().unwrap_or_default(),
+            external_id: session.external_id.clone().unwrap_or_default(),
+            duration: session.duration_seconds.map(|seconds| format!("{seconds} s")).unwrap_or_default(),
+            event_id: session.event_id.clone(),
         }
     }
 }

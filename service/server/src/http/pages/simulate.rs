@@ -129,6 +129,50 @@ impl Form {
         format!("/simulate?{}", pairs.join("&"))
     }
 
+    /// The same question as a request to the API of the service at `origin`.
+    fn curl(&self, origin: &str, question: &Question) -> String {
+        let mut asked = serde_json::json!({
+            "principal": question.principal,
+            "action": question.action,
+            "resource": question.resource,
+        });
+        let mut put = |name: &str, value: serde_json::Value| {
+            if let Some(asked) = asked.as_object_mut() {
+                asked.insert(name.to_owned(), value);
+            }
+        };
+        if !self.resource_account.is_empty() {
+            put("resource_account", self.resource_account.as_str().into());
+        }
+        if !question.context.is_empty() {
+            let values = |values: &[String]| match values {
+                [one] => serde_json::Value::from(one.as_str()),
+                several => serde_json::Value::from(several),
+            };
+            put("context", question.context.iter().map(|(key, given)| (key.clone(), values(given))).collect());
+        }
+        if self.closed {
+            put("closed", true.into());
+        }
+        let mut policies = serde_json::Map::new();
+        if self.bare {
+            policies.insert("resource".to_owned(), serde_json::json!([]));
+        }
+        if !self.document.is_empty() {
+            policies.insert(self.policy_type.clone(), serde_json::json!([self.document]));
+        }
+        if !policies.is_empty() {
+            put("policies", policies.into());
+        }
+        let at = if self.at.is_empty() { String::new() } else { format!("?{}={}", AT.name, encode(&self.at)) };
+        // Inside single quotes a shell takes all but the quote itself as it is.
+        let body = asked.to_string().replace('\'', r"'\''");
+        format!(
+            "curl -H \"Authorization: Bearer $ROLECALL_TOKEN\" -H 'Content-Type: application/json' \\\n  \
+             '{origin}/api/v1/simulate{at}' \\\n  --data '{body}'"
+        )
+    }
+
     /// The question, or what is wrong with the form.
     fn question(&self) -> Result<Question, Vec<Fault>> {
         let mut faults = Vec::new();
@@ -217,6 +261,7 @@ struct Answered {
     policies: Vec<PolicyLine>,
     documents: Vec<DocumentCard>,
     address: String,
+    curl: String,
 }
 
 #[derive(Template, WebTemplate)]
@@ -267,7 +312,9 @@ impl SimulatePage {
             Ok(_) if !self.faults.is_empty() => {}
             Ok(question) => match simulate::answer_seen(&app.store, app.whole(), &question, as_of).await {
                 Ok(answer) => {
-                    self.answered = Some(answered(app, &self.form, &question, answer).await?);
+                    let mut told = answered(app, &self.form, &question, answer).await?;
+                    told.curl = self.form.curl(&self.chrome.origin(app), &question);
+                    self.answered = Some(told);
                     return Ok(self.into_response());
                 }
                 Err(SimulateError::Store(error)) => return Err(error.into()),
@@ -360,6 +407,7 @@ async fn answered(app: &App, form: &Form, question: &Question, answer: Answer) -
         policies: explanation.policies.iter().map(|policy| policy_line(policy, &href)).collect(),
         documents,
         address: form.address(),
+        curl: String::new(),
     })
 }
 

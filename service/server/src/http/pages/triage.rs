@@ -7,6 +7,7 @@ use crate::http::filters;
 use crate::http::frame::Chrome;
 use crate::http::principal::Principal;
 use crate::http::query::{instant, is_local, pairs, query};
+use crate::http::tickets;
 use crate::http::triage::{self, Asked, AskedSuppression};
 use crate::http::view::words::{self, Stamp};
 use crate::http::visible::Visible;
@@ -109,7 +110,7 @@ fn asked(body: &str) -> Result<Asked, AppError> {
         }
         "comment" => Asked { comment: Some(sent(body, "comment")), ..Asked::default() },
         other => {
-            let known = "acknowledge, open, suppress, assign, comment";
+            let known = "acknowledge, open, suppress, assign, comment, link-ticket, unlink-ticket";
             return Err(wrong("step", format!("`step`: `{}` is not one of {known}", other.escape_debug())));
         }
     })
@@ -126,6 +127,11 @@ pub(crate) async fn one(
     let number = match sent(&body, "step").as_str() {
         "approve" => triage::decide(&app, &number, true, &who).await?,
         "decline" => triage::decide(&app, &number, false, &who).await?,
+        "link-ticket" => {
+            let [system, key, url] = ["system", "key", "url"].map(|name| sent(&body, name).trim().to_owned());
+            tickets::link(&app, &number, &system, (&key, &url), None, &who).await?
+        }
+        "unlink-ticket" => tickets::remove(&app, &number, &sent(&body, "system"), None, &who).await?,
         _ => triage::one(&app, &number, asked(&body)?, version, &who).await?,
     };
     Ok(Redirect::to(&format!("/findings/{number}")))

@@ -13,6 +13,7 @@ use crate::http::frame::Chrome;
 use crate::http::query::{Kind, Param, param, query};
 use crate::http::view::words::{self, Stamp, short_name};
 use crate::http::visible::Visible;
+use crate::query::usage::seen_usage;
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::RawQuery;
@@ -85,13 +86,7 @@ impl UsageCard {
         context: &PageContext,
     ) -> Result<Self, AppError> {
         let (now, within) = (context.now, within(context, DAYS));
-        if app.store.is_limited() && !matches!(of, UsageOf::Association(_)) {
-            let read = "What is used with a role may be of any workload; the page of an association shows its own.";
-            let granted = String::new();
-            return Ok(Self { days: DAYS, lines: Vec::new(), any_read: false, read: read.to_owned(), granted });
-        }
-        // An association was seen before its use is asked for.
-        let rows: Vec<UseRow> = app.whole().usage(&of, within, false).try_collect().await?;
+        let rows: Vec<UseRow> = seen_usage(app, &of, within, false).await?.try_collect().await?;
         let read = app.store.trail_days(accounts, within).await?;
         // One line an action, whatever role or account of the chain it was called with.
         let mut by_action: BTreeMap<String, UseRow> = BTreeMap::new();
@@ -107,7 +102,7 @@ impl UsageCard {
             days: DAYS,
             lines: by_action.values().map(|row| use_line(row, now)).collect(),
             any_read: !read.is_empty(),
-            read: read_words(&read, DAYS),
+            read: read_words(&read, DAYS) + part_words(app),
             granted: context.and_at(granted),
         })
     }
@@ -126,6 +121,11 @@ fn within(context: &PageContext, days: u64) -> UsageWindow {
     let today = context.now.date_naive();
     let since = today.checked_sub_days(Days::new(days)).unwrap_or(today);
     UsageWindow { since: Some(since), until: context.as_of.map(AsOf::at) }
+}
+
+/// That calls of others are not among those that are shown.
+fn part_words(app: &App) -> &'static str {
+    if app.store.is_limited() { " Only calls of workloads and accounts that you may see are shown." } else { "" }
 }
 
 /// How much of a window was read.
@@ -200,7 +200,7 @@ pub(crate) async fn page(
     let window = params.text("days").and_then(|days| days.parse().ok()).unwrap_or(DAYS);
     let within = within(&context, window);
     let mut calls: BTreeMap<Who, BTreeMap<String, Calls>> = BTreeMap::new();
-    let mut rows = app.store.usage(&UsageOf::All, within, false);
+    let mut rows = seen_usage(&app, &UsageOf::All, within, false).await?;
     while let Some(row) = rows.try_next().await? {
         if !accounts.is_empty() && !accounts.contains(&row.account_id) {
             continue;
@@ -264,7 +264,7 @@ pub(crate) async fn page(
         carried: params.text(AT.name).map(|at| (AT.name, at.to_owned())).into_iter().collect(),
         days: window,
         any_read: !read.is_empty(),
-        read: read_words(&read, window),
+        read: read_words(&read, window) + part_words(&app),
         workloads: ranked.iter().map(workload).collect(),
         services,
         left_out: left.join(", "),

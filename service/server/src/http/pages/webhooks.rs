@@ -2,6 +2,7 @@
 
 use super::list::{Empty, Pager, Select, carried, curl, select};
 use super::parts::{Badge, badge, plural};
+use crate::config::outgoing::{Receiver, WebhookKind};
 use crate::http::error::{AppError, Code, FieldError};
 use crate::http::filters;
 use crate::http::frame::Chrome;
@@ -11,13 +12,15 @@ use crate::http::query::{CURSOR, LIMIT, encode, pairs, query};
 use crate::http::view::words::{self, Stamp};
 use crate::http::visible::Visible;
 use crate::http::webhooks::{self, Deliveries, Webhook};
+use crate::schedule::Timetable;
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::Extension;
 use axum::extract::{Path, RawQuery};
 use axum::response::Redirect;
 use chrono::{DateTime, Utc};
-use rolecall_store::{DeliveryRow, DeliveryState, Disabled};
+use chrono_tz::Tz;
+use rolecall_store::{DeliveryRow, DeliveryState, Disabled, WebhookRow};
 
 const PATH: &str = "/settings/webhooks";
 
@@ -47,10 +50,20 @@ struct WebhookLine {
     behind: String,
     delivered: Option<Stamp>,
     position: i64,
+    /// When digests are sent, of e-mail.
+    digest: Option<Digests>,
+}
+
+/// When digests are sent.
+struct Digests {
+    /// A cron expression, and the time zone that it is read in.
+    slots: String,
+    /// `None`: in no year to come that is looked at.
+    next: Option<Stamp>,
 }
 
 impl WebhookLine {
-    fn new(webhook: &Webhook<'_>, now: DateTime<Utc>) -> Self {
+    fn new(webhook: &Webhook<'_>, zone: Tz, now: DateTime<Utc>) -> Self {
         let (config, row) = (webhook.config, webhook.row.as_ref());
         let route = &config.route;
         let disabled = row.and_then(|row| row.disabled);
@@ -66,6 +79,7 @@ impl WebhookLine {
             list("account", route.account_ids.iter().map(ToString::to_string).collect()),
             list("namespace", route.namespaces.iter().cloned().collect()),
             list("assignee", route.assignees.iter().cloned().collect()),
+            list("owner", route.owners.iter().cloned().collect()),
         ];
         let count = |n: u64, word: &str| format!("{} {word}", words::count_u64(n));
         Self {
@@ -88,6 +102,16 @@ impl WebhookLine {
             behind: plural(usize::try_from(webhook.behind).unwrap_or_default(), "event", "events"),
             delivered: row.and_then(|row| row.last_delivered_at).map(|at| Stamp::new(at, now)),
             position: row.map_or(0, |row| row.position),
+            digest: match &config.receiver {
+                Receiver::Email(email) => {
+                    let next = Timetable::new(email.digest.cron.clone(), zone).next(now);
+                    Some(Digests {
+                        slots: format!("{} {zone}", email.digest.cron.as_str()),
+                        next: next.map(|at| Stamp::new(at, now)),
+                    })
+                }
+                Receiver::Https { .. } | Receiver::Aws { .. } => None,
+            },
         }
     }
 }
@@ -107,13 +131,16 @@ struct DeliveryLine {
 }
 
 impl DeliveryLine {
-    fn new(row: DeliveryRow, now: DateTime<Utc>) -> Self {
+    fn new(row: DeliveryRow, kind: WebhookKind, now: DateTime<Utc>) -> Self {
         let state = match row.state {
             DeliveryState::Waiting => badge("accent", "Waiting"),
             DeliveryState::Delivered => badge("ok", "Delivered"),
             DeliveryState::Failed => badge("bad", "Failed"),
         };
-        let status = row.last_status.map(|status| format!("HTTP {status}"));
+        let status = row.last_status.map(|status| {
+            let protocol = if kind == WebhookKind::Email { "SMTP" } else { "HTTP" };
+            format!("{protocol} {status}")
+        });
         let answer = status.into_iter().chain(row.last_error).collect::<Vec<_>>().join(": ");
         Self {
             event: row.seq.map(|seq| format!("event {seq}")).unwrap_or_default(),
@@ -135,6 +162,8 @@ impl DeliveryLine {
 pub(crate) struct WebhooksPage {
     chrome: Chrome,
     lines: Vec<WebhookLine>,
+    /// Kept, and not in the configuration.
+    removed: Vec<WebhookRow>,
     empty: Option<Empty>,
     curl: String,
 }
@@ -161,7 +190,11 @@ pub(crate) async fn list(
 ) -> Result<WebhooksPage, AppError> {
     let given = NoQuery::parse(raw.as_deref())?;
     let now = app.store.now().await?;
-    let lines: Vec<_> = webhooks::webhooks(&app).await?.iter().map(|it| WebhookLine::new(it, now)).collect();
+    let lines: Vec<_> = webhooks::webhooks(&app)
+        .await?
+        .iter()
+        .map(|it| WebhookLine::new(it, app.config.schedule.timezone, now))
+        .collect();
     let none = || Empty {
         class: "",
         title: "No webhook".to_owned(),
@@ -171,6 +204,7 @@ pub(crate) async fn list(
     };
     Ok(WebhooksPage {
         empty: lines.is_empty().then(none),
+        removed: webhooks::removed(&app).await?,
         curl: curl(&chrome.origin(&app), "/api/v1/webhooks", &given, &[]),
         lines,
         chrome,
@@ -195,12 +229,13 @@ pub(crate) async fn one(
     let none = || Empty {
         class: "",
         title: "No delivery".to_owned(),
-        text: "A delivery is made for each event that the webhook is sent.".to_owned(),
+        text: "A delivery is made for each event, or each summary or digest of many, that the webhook is sent."
+            .to_owned(),
         href: String::new(),
         link: String::new(),
     };
     Ok(WebhookPage {
-        webhook: WebhookLine::new(&webhook, now),
+        webhook: WebhookLine::new(&webhook, app.config.schedule.timezone, now),
         selects: vec![select("state", "State", states, &given)],
         carried: carried(&given, &["state"]),
         empty: slice.rows.is_empty().then(none),
@@ -210,7 +245,7 @@ pub(crate) async fn one(
             &slice.turns,
             plural(slice.rows.len(), "delivery on this page", "deliveries on this page"),
         ),
-        lines: slice.rows.into_iter().map(|row| DeliveryLine::new(row, now)).collect(),
+        lines: slice.rows.into_iter().map(|row| DeliveryLine::new(row, webhook.config.kind, now)).collect(),
         curl: curl(
             &chrome.origin(&app),
             &format!("/api/v1/webhooks/{}/deliveries", encode(&name)),

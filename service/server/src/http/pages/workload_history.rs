@@ -1,13 +1,13 @@
 //! `/workload-history`: one timeline of a workload: its association, roles, policies and boundaries, and whatever else
 //! reached it.
 
-use super::associations::read_key;
 use super::changes::{ChangeLine, DayGroup, by_day};
 use super::estate::PageContext;
 use super::parts::{Seen, association_href};
 use crate::http::as_of::AT;
 use crate::http::error::{AppError, Code};
 use crate::http::frame::Chrome;
+use crate::http::inventory::read_key;
 use crate::http::query::{Kind, param, query};
 use crate::http::visible::Visible;
 use askama::Template;

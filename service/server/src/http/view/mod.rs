@@ -2,6 +2,7 @@
 //! templates loop and print. Refuses to know the store and requests.
 
 pub mod document;
+pub mod flow;
 pub mod timeline;
 pub mod trend;
 pub mod words;

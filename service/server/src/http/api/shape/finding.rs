@@ -1,5 +1,6 @@
 //! Findings.
 
+use super::owner::OwnerBecauseJson;
 use super::verdict::{
     AssumptionJson, EvidenceJson, ExceptionJson, ParamJson, ReasonJson, SubjectJson, WorkloadJson, assumption,
 };
@@ -8,6 +9,7 @@ use crate::http::error::AppError;
 use crate::http::listing::Origin;
 use chrono::{DateTime, Utc};
 use rolecall_audit::access::reach::Workload;
+use rolecall_audit::owner::{Owned, Owner};
 use rolecall_store::{Finding, FindingEvent, FindingRow, SuppressionRow, TicketRow};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -192,6 +194,14 @@ pub(crate) struct FindingJson {
     /// The person or team that works on it.
     #[schema(example = "payments")]
     pub(crate) assignee: Option<String>,
+    /// Whose it is; null where nobody's, and where that is not known.
+    #[schema(example = "payments")]
+    pub(crate) owner: Option<String>,
+    /// `true`: somebody's; `false`: nobody's, as ownership rules and tags show; `unknown`: what decides it was not seen.
+    #[schema(example = "true")]
+    pub(crate) owned: &'static str,
+    /// What says so; null where it was not determined yet.
+    pub(crate) owner_because: Option<OwnerBecauseJson>,
     /// How it stands to its due date: `ok`, `due_soon`, `overdue`, or `paused` while it is suppressed; null where it is
     /// resolved or never due.
     #[schema(example = "due_soon")]
@@ -278,6 +288,9 @@ impl FindingJson {
             suppression: row.suppression.map(SuppressionJson::from),
             suppression_request: row.requested.map(SuppressionJson::from),
             assignee: row.assignee,
+            owner: row.owner.as_ref().and_then(Owner::name).map(str::to_owned),
+            owned: row.owner.as_ref().map_or(Owned::Unknown, Owner::owned).as_str(),
+            owner_because: row.owner.as_ref().map(OwnerBecauseJson::from),
             due: row.due.map(|due| due.state.as_str()),
             due_at: row.due.and_then(|due| due.at),
             stale_reasons: row.stale_why.iter().map(ReasonJson::from).collect(),

@@ -1,6 +1,8 @@
 //! Accounts, associations and roles.
 
+use super::owner::OwnerBecauseJson;
 use chrono::{DateTime, NaiveDate, Utc};
+use rolecall_audit::owner::{Owned, Owner};
 use rolecall_store::{AccountRow, AssociationRow, CoverageRow, RoleRow};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -117,6 +119,14 @@ pub(crate) struct AssociationJson {
     pub(crate) arn: String,
     /// The add-on that owns it.
     pub(crate) owner_arn: Option<String>,
+    /// Whose it is; null where nobody's, and where that is not known.
+    #[schema(example = "payments")]
+    pub(crate) owner: Option<String>,
+    /// `true`: somebody's; `false`: nobody's, as ownership rules and tags show; `unknown`: what decides it was not seen.
+    #[schema(example = "true")]
+    pub(crate) owned: &'static str,
+    /// What says so; null where it was not determined yet.
+    pub(crate) owner_because: Option<OwnerBecauseJson>,
     /// What only describing it shows; null where that was refused.
     pub(crate) detail: Option<AssociationDetailJson>,
     /// Findings that are open or acknowledged: about it, and about roles that it reaches; null as of a time that has
@@ -178,6 +188,9 @@ impl From<AssociationRow> for AssociationJson {
             association_id: a.association_id,
             arn: a.arn,
             owner_arn: a.owner_arn,
+            owner: row.owner.as_ref().and_then(Owner::name).map(str::to_owned),
+            owned: row.owner.as_ref().map_or(Owned::Unknown, Owner::owned).as_str(),
+            owner_because: row.owner.as_ref().map(OwnerBecauseJson::from),
             detail,
             open_findings: row.open_findings,
             open_role_findings: row.open_role_findings,

@@ -5,8 +5,11 @@
 //! here, text for people is written, and both are made visible. JSON and CSV are for programs and stay
 //! as they are. Refuses to know what is said.
 
+mod table;
+
 use std::borrow::Cow;
 use std::io::Write as _;
+pub use table::{Cell, Table, Tone};
 
 /// Writes lines to stdout.
 ///
