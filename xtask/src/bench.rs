@@ -8,6 +8,8 @@
 mod audit;
 mod findings;
 mod history;
+mod limits;
+mod load;
 
 use crate::shell::root;
 use serde_json::Value;
@@ -130,11 +132,16 @@ pub fn run(args: &[&str]) -> Result<(), String> {
         ["findings", wanted] => findings::findings(wanted),
         ["history"] => history::history("10000", "30"),
         ["history", roles, scans] => history::history(roles, scans),
+        ["limits"] => limits::limits("1000000"),
+        ["limits", wanted] => limits::limits(wanted),
+        ["load"] => load::load("1000000", "100000"),
+        ["load", findings, roles] => load::load(findings, roles),
         ["trail"] => run_trail("700000"),
         ["trail", events] => run_trail(events),
         [roles, associations] => run_bench(roles, associations),
         _ => Err("cargo xtask bench [ROLES ASSOCIATIONS], bench import, bench organisation [ROLES ACCOUNTS], \
-                  bench findings [FINDINGS], bench history [ROLES SCANS], \
+                  bench findings [FINDINGS], bench history [ROLES SCANS], bench limits [FINDINGS], \
+                  bench load [FINDINGS ROLES], \
                   or bench trail [EVENTS]"
             .to_owned()),
     }

@@ -17,9 +17,14 @@ use std::process::ExitCode;
 
 const USAGE: &str = "cargo xtask <chore>
 
-  test             every test: units, integration on a real PostgreSQL, pages in a browser,
-                   and the second opinion of an independent AWS emulator
-  test --quick     without the browser and the second opinion
+  test             every test: units, integration on a real PostgreSQL, pages in a browser, the contract of
+                   the API, and the second opinion of an independent AWS emulator
+  test --quick     without the browser, the contract and the second opinion
+  contract [EXAMPLES]
+                   Schemathesis against a running server, with so many random requests for each operation
+                   and credential instead of a few
+  contract --record all|OPERATION…
+                   write the examples of the contract anew, as a server answers them
   explore [CASES]  every property over new random cases, 5,000 of each or as many as told
   lint             formatting, clippy, documentation, the pure crates alone, licences
   bench            CPU seconds, memory, API calls and rows of a scan of 1,000 roles
@@ -32,6 +37,11 @@ const USAGE: &str = "cargo xtask <chore>
   bench history [ROLES SCANS]
                    lists, resources and pages as they were beside the same as they are, over 30 scans of
                    10,000 roles and associations, or as many as told
+  bench limits [N] what somebody with limits waits for beside somebody without, over 1,000,000 findings, or as
+                   many as told
+  bench load [FINDINGS ROLES]
+                   the API and the pages at 1,000,000 findings and 100,000 roles, or as many as told, beside
+                   a bare axum handler with one statement
   bench trail [N]  events a second from N events in trail files into PostgreSQL, beside the bare limit
   soak [MINUTES]   `serve` with an audit a minute, for 20 minutes or as many as told: memory, open files
                    and connections
@@ -48,6 +58,7 @@ fn main() -> ExitCode {
     let done = match words.as_slice() {
         ["test"] => tests::all(),
         ["test", "--quick"] => tests::quick(),
+        ["contract", rest @ ..] => tests::contract(rest),
         ["explore"] => tests::explore("5000"),
         ["explore", cases] => tests::explore(cases),
         ["lint"] => tests::lint(),

@@ -64,7 +64,16 @@ pub fn all() -> Result<(), String> {
     run("npm", &["--prefix", "web/test", "ci", "--no-audit", "--no-fund"])?;
     run("npm", &["--prefix", "web/test", "test"])?;
     install(&["python3", "python3-venv"], || has("python3"))?;
+    run("python3", &["service/server/tests/contract/run.py"])?;
     run("python3", &["service/sandbox/second-opinion/run.py"])
+}
+
+/// The contract of the API against a server, alone: for longer, or to write its examples.
+pub fn contract(words: &[&str]) -> Result<(), String> {
+    install(&["postgresql"], postgres_is_here)?;
+    install(&["python3", "python3-venv"], || has("python3"))?;
+    run("cargo", &["build", "--locked", "--package", "rolecall"])?;
+    run("python3", &[&["service/server/tests/contract/run.py"], words].concat())
 }
 
 fn postgres_is_here() -> bool {

@@ -3,14 +3,13 @@
 //! The findings of a generated organisation are copied until there are as many as asked for; both
 //! sides then read the first page in the default order, over as many connections, one after the other.
 
+use super::load::wrk_for;
 use super::{BIND, audit, rolecall, scan, serve, stop, tempdir};
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
-const CONNECTIONS: usize = 16;
+const CONNECTIONS: &str = "16";
 const SECONDS: u64 = 10;
 /// With the count of all items, and without it.
 const PATHS: [&str; 2] = ["/api/v1/findings?limit=20", "/api/v1/findings?limit=20&total=none"];
@@ -63,7 +62,7 @@ pub(super) fn findings(wanted: &str) -> Result<(), String> {
     let files = audit::generate(audit::Size { roles: 1_000, accounts: 4 })?;
     let data = tempdir()?;
     scan(&data, "http://127.0.0.1:9", &["import", &files.display().to_string()])?;
-    let token = token(&data, "findings:read")?;
+    let token = token(&data, &["findings:read"])?;
     let mut server = serve(&data)?;
     let measured = both(&data, &token, wanted);
     stop(&mut server)?;
@@ -78,11 +77,12 @@ fn both(data: &Path, token: &str, wanted: usize) -> Result<(), String> {
     std::fs::write(&script, QUERY).map_err(|error| format!("{}: {error}", script.display()))?;
     println!("{:<44}{:>12}", "", "a second");
     let mut ratios = PATHS.map(|_| Vec::new());
+    let bearer = format!("Authorization: Bearer {token}");
     for _ in 0..2 {
         let theirs = pgbench(data, &script)?;
         println!("{:<44}{theirs:>12.0}", "pgbench, 20 rows");
         for (path, ratios) in PATHS.iter().zip(&mut ratios) {
-            let ours = ours(token, path)?;
+            let ours = wrk_for(&format!("http://{BIND}{path}"), &bearer, CONNECTIONS, &format!("{SECONDS}s"))?.rate;
             println!("{path:<44}{ours:>12.0}");
             ratios.push(ours / theirs);
         }
@@ -95,10 +95,11 @@ fn both(data: &Path, token: &str, wanted: usize) -> Result<(), String> {
     Ok(())
 }
 
-/// A token of the store with this scope.
-pub(super) fn token(data: &Path, scope: &str) -> Result<String, String> {
+/// A token of the store with these scopes.
+pub(super) fn token(data: &Path, scopes: &[&str]) -> Result<String, String> {
     let made = rolecall(data)
-        .args(["admin", "token", "create", "--name", "bench", "--scope", scope])
+        .args(["admin", "token", "create", "--name", "bench"])
+        .args(scopes.iter().flat_map(|scope| ["--scope", scope]))
         .output()
         .map_err(|error| format!("a token cannot be made: {error}"))?;
     let text = String::from_utf8_lossy(&made.stdout).into_owned();
@@ -107,7 +108,7 @@ pub(super) fn token(data: &Path, scope: &str) -> Result<String, String> {
 }
 
 /// Where the private PostgreSQL listens, and what its database and user are called.
-fn place(data: &Path) -> Result<Vec<String>, String> {
+pub(super) fn place(data: &Path) -> Result<Vec<String>, String> {
     let file = data.join("pgdata/postmaster.pid");
     let text = std::fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
     let line = |n: usize| text.lines().nth(n).unwrap_or_default().trim().to_owned();
@@ -136,7 +137,7 @@ pub(super) fn psql(data: &Path, script: &str) -> Result<String, String> {
 fn pgbench(data: &Path, script: &Path) -> Result<f64, String> {
     let output = Command::new("pgbench")
         .args(place(data)?)
-        .args(["-n", "-M", "prepared", "-c", &CONNECTIONS.to_string(), "-T", &SECONDS.to_string(), "-f"])
+        .args(["-n", "-M", "prepared", "-c", CONNECTIONS, "-T", &SECONDS.to_string(), "-f"])
         .arg(script)
         .arg("rolecall")
         .output()
@@ -144,52 +145,4 @@ fn pgbench(data: &Path, script: &Path) -> Result<f64, String> {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let rate = text.lines().find_map(|line| line.strip_prefix("tps = ")?.split_whitespace().next()?.parse().ok());
     rate.ok_or_else(|| format!("pgbench said no rate: {text}{}", String::from_utf8_lossy(&output.stderr)))
-}
-
-/// Answers a second over all connections.
-fn ours(token: &str, path: &'static str) -> Result<f64, String> {
-    let begun = Instant::now();
-    let clients: Vec<_> = (0..CONNECTIONS)
-        .map(|_| {
-            let token = token.to_owned();
-            std::thread::spawn(move || client(&token, path, begun + Duration::from_secs(SECONDS)))
-        })
-        .collect();
-    let mut answers = 0_u32;
-    for client in clients {
-        let count = client.join().map_err(|_| "a client died".to_owned())?;
-        answers = answers.saturating_add(count.map_err(|error| format!("a client: {error}"))?);
-    }
-    Ok(f64::from(answers) / begun.elapsed().as_secs_f64())
-}
-
-/// Asks over one connection until a moment, and counts the answers.
-fn client(token: &str, path: &str, until: Instant) -> std::io::Result<u32> {
-    let stream = TcpStream::connect(BIND)?;
-    stream.set_nodelay(true)?;
-    let mut reader = BufReader::new(stream.try_clone()?);
-    let mut writer = stream;
-    let request = format!(
-        "GET {path} HTTP/1.1\r\nHost: {BIND}\r\nAuthorization: Bearer {token}\r\nAccept: application/json\r\n\r\n"
-    );
-    let mut answers = 0;
-    while Instant::now() < until {
-        writer.write_all(request.as_bytes())?;
-        let (mut line, mut length, mut status) = (String::new(), 0_u64, String::new());
-        while reader.read_line(&mut line)? > 0 && line.trim_end() != "" {
-            let lower = line.to_ascii_lowercase();
-            if let Some(value) = lower.strip_prefix("content-length:") {
-                length = value.trim().parse().unwrap_or(0);
-            } else if lower.starts_with("http/1.1") {
-                status = lower.split_whitespace().nth(1).unwrap_or_default().to_owned();
-            }
-            line.clear();
-        }
-        if status != "200" || length == 0 {
-            return Err(std::io::Error::other(format!("the API answered `{status}` with {length} bytes")));
-        }
-        std::io::copy(&mut reader.by_ref().take(length), &mut std::io::sink())?;
-        answers += 1;
-    }
-    Ok(answers)
 }

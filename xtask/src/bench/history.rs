@@ -91,7 +91,7 @@ pub(super) fn history(roles: &str, scans: &str) -> Result<(), String> {
     let files = audit::generate_with(audit::Size { roles, accounts: ACCOUNTS }, roles)?;
     let data = tempdir()?;
     scan(&data, "http://127.0.0.1:9", &["import", &files.display().to_string()])?;
-    let token = token(&data, "inventory:read")?;
+    let token = token(&data, &["inventory:read"])?;
     let mut server = serve(&data)?;
     let measured = measured(&data, &token, &scans.to_string());
     stop(&mut server)?;
@@ -174,7 +174,7 @@ fn share(times: &[Duration], of: usize) -> f64 {
 }
 
 /// The cookie of a person who signed in by a one-time link.
-fn sign_in(data: &Path) -> Result<String, String> {
+pub(super) fn sign_in(data: &Path) -> Result<String, String> {
     let made = rolecall(data)
         .args(["admin", "login", "--bind", BIND])
         .output()
