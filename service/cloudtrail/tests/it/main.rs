@@ -1,6 +1,14 @@
 //! CloudTrail records of many hands.
 
 #[cfg(test)]
+mod attribution;
+#[cfg(test)]
+mod estates;
+#[cfg(test)]
+mod evidence;
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
 mod trail;
 
 use std::path::PathBuf;
