@@ -27,11 +27,15 @@ mod exports;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod files;
+#[cfg(test)]
 mod front;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod ingest;
+#[cfg(test)]
+mod interrupted;
 #[cfg(test)]
 mod kills;
 #[cfg(test)]
