@@ -112,7 +112,9 @@ create temp table place as
     select t.fingerprint, copy, pg_temp.account(t.account_id, copy) as account_id,
            pg_temp.moved(f.subject_key, copy) as subject_key, f.namespace || '-' || copy % 20 as namespace,
            f.service_account || '-' || copy as service_account, pg_temp.moved(f.role_arn, copy) as role_arn,
-           pg_temp.moved(f.target_role_arn, copy) as target_role_arn
+           pg_temp.moved(f.target_role_arn, copy) as target_role_arn,
+           (select array_agg(pg_temp.moved(w, copy) order by n) from unnest(f.first_workloads) with ordinality as u (w, n))
+               as first_workloads
     from template t join finding f using (fingerprint), copies;
 create unique index on place (fingerprint, copy);
 create temp table made as
@@ -140,7 +142,7 @@ begin
     with columns (name, value) as (values
         ('account_id', 'p.account_id'), ('fingerprint', 'm.fingerprint'), ('number', 'm.number'),
         ('subject_key', 'p.subject_key'), ('namespace', 'p.namespace'), ('service_account', 'p.service_account'),
-        ('role_arn', 'p.role_arn'), ('target_role_arn', 'p.target_role_arn'), ('workflow', 'm.workflow'),
+        ('role_arn', 'p.role_arn'), ('target_role_arn', 'p.target_role_arn'), ('first_workloads', 'p.first_workloads'), ('workflow', 'm.workflow'),
         ('detection', 'case when m.workflow = ''resolved'' then ''cleared'' when m.i % 37 = 0 then ''stale'' else ''active'' end'),
         ('resolution', 'case when m.workflow = ''resolved'' then ''fixed'' end'),
         ('part_of', 'case when f.part_of is not null and m.i % 3 = 0 then pg_temp.fingerprint(f.part_of, m.turn) end'),

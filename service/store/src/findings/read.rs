@@ -62,14 +62,14 @@ impl Store {
         let (from, limit) = (Start::new(after, filter, sort), parse::limit(limit));
         // Not by way of the pool, which hands rows on one by one.
         let mut connection = self.pool.acquire().await?;
-        let records = match Family::new(filter) {
+        let records = match Family::of_page(filter, sort) {
             Family::State
                 if limit <= SHORT && !bound.states.iter().any(|state| state == Workflow::Resolved.as_str()) =>
             {
                 page_of!(
                     select_findings!,
                     of_unresolved_page!(bound),
-                    ["$2", "$3", "$4", "$5"; "201"],
+                    ["$4", "$5", "$6", "$7"; "201"],
                     &mut *connection,
                     sort,
                     from,
@@ -77,10 +77,10 @@ impl Store {
                 )
             }
             Family::State if limit <= SHORT => {
-                page_of!(select_findings!, of_short_page!(bound), ["$2", "$3", "$4", "$5"; "201"], &mut *connection, sort, from, limit)
+                page_of!(select_findings!, of_short_page!(bound), ["$4", "$5", "$6", "$7"; "201"], &mut *connection, sort, from, limit)
             }
             Family::State => {
-                page_of!(select_findings!, of_state!(bound), ["$2", "$3", "$4", "$5"], &mut *connection, sort, from, limit)
+                page_of!(select_findings!, of_state!(bound), ["$4", "$5", "$6", "$7"], &mut *connection, sort, from, limit)
             }
             Family::Filter => {
                 let numbers = page_of!(
@@ -167,7 +167,7 @@ impl Store {
         let bound = Bound::new(filter, &self.due_days);
         let found = match Family::new(filter) {
             Family::State => {
-                of_state!(count_findings!, bound, "limit $2) as found", COUNTED + 1).fetch_one(&self.pool).await?
+                of_state!(count_findings!, bound, "limit $4) as found", COUNTED + 1).fetch_one(&self.pool).await?
             }
             Family::Filter => {
                 of_filter!(count_findings!, bound, filter, "limit $23) as found", COUNTED + 1)

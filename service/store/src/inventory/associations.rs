@@ -157,10 +157,8 @@ macro_rules! associations {
                    where f.account_id = a.account_id and f.subject_kind = 'association' and f.subject_key = a.key
                      and f.part_of is null and f.workflow in ('open', 'acknowledged')) own on $1::bigint is null
                left join lateral (
-                   select count(*) as found, max(f.severity_rank) as worst from finding_workload w
-                   join finding f on f.account_id = w.account_id and f.fingerprint = w.fingerprint
-                   where w.association = a.key and f.part_of is null
-                     and f.workflow in ('open', 'acknowledged')) reached on $1::bigint is null
+                   select count(*) as found, max(w.open_rank) as worst from finding_workload w
+                   where w.association = a.key and w.open_rank is not null) reached on $1::bigint is null
                where a.kind = 'association' and "# + $association + " " + $tail,
             $as_of.map(|as_of| as_of.run().0),
             $as_of.map(AsOf::at)
@@ -230,15 +228,28 @@ impl Store {
         limit: u32,
         sessions_since: DateTime<Utc>,
     ) -> Result<Vec<AssociationRow>, Error> {
-        let keys = of_filter!(
-            self,
-            fetch_all,
-            filter,
-            "select a.key",
-            "and ($11::text is null or a.key > $11) order by a.key limit $12",
-            after.map(|last| last.key.clone()),
-            parse::limit(limit),
-        )?;
+        let from = after.map(|last| last.key.as_str());
+        let keys = if *filter == AssociationFilter::default() {
+            // Without conditions the plan is kept.
+            sqlx::query_scalar!(
+                "select key from resource where kind = 'association' and seen_to is null and key > $1
+                 order by key limit $2",
+                from.unwrap_or_default(),
+                parse::limit(limit)
+            )
+            .fetch_all(&mut *self.pool.acquire().await?)
+            .await?
+        } else {
+            of_filter!(
+                self,
+                fetch_all,
+                filter,
+                "select a.key",
+                "and ($11::text is null or a.key > $11) order by a.key limit $12",
+                from,
+                parse::limit(limit),
+            )?
+        };
         if keys.is_empty() {
             return Ok(Vec::new());
         }

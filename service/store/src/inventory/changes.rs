@@ -531,18 +531,33 @@ pub(super) async fn page(
     after: Option<&ChangeAfter>,
     limit: u32,
 ) -> Result<Vec<ChangeRow>, Error> {
-    let ids = of_filter!(
-        select_ids!,
-        filter,
-        "and ($16::timestamptz is null or (c.detected_at, c.id) < ($16, $17::text))
-         order by c.detected_at desc, c.id desc
-         limit $18",
-        after.map(|after| after.detected_at),
-        after.map(|after| after.id.as_str()),
-        i64::from(limit),
-    )
-    .fetch_all(&mut *connection)
-    .await?;
+    let (at, id) = (after.map(|after| after.detected_at), after.map(|after| after.id.as_str()));
+    let ids = if *filter == ChangeFilter::default() {
+        // Without conditions the plan is kept.
+        sqlx::query_scalar!(
+            "select id from change
+             where (detected_at, id) < (coalesce($1::timestamptz, 'infinity'::timestamptz), coalesce($2::text, ''))
+             order by detected_at desc, id desc limit $3",
+            at,
+            id,
+            i64::from(limit)
+        )
+        .fetch_all(&mut *connection)
+        .await?
+    } else {
+        of_filter!(
+            select_ids!,
+            filter,
+            "and ($16::timestamptz is null or (c.detected_at, c.id) < ($16, $17::text))
+             order by c.detected_at desc, c.id desc
+             limit $18",
+            at,
+            id,
+            i64::from(limit),
+        )
+        .fetch_all(&mut *connection)
+        .await?
+    };
     by_ids(connection, &ids).await
 }
 

@@ -201,15 +201,27 @@ impl Store {
         after: Option<&RoleAfter>,
         limit: u32,
     ) -> Result<Vec<RoleRow>, Error> {
-        let arns = of_filter!(
-            self,
-            fetch_all,
-            filter,
-            "select r.key",
-            "and ($6::text is null or r.key > $6) order by r.key limit $7",
-            after.map(|last| last.arn.clone()),
-            parse::limit(limit),
-        )?;
+        let from = after.map(|last| last.arn.as_str());
+        let arns = if *filter == RoleFilter::default() {
+            // Without conditions the plan is kept.
+            sqlx::query_scalar!(
+                "select key from resource where kind = 'role' and seen_to is null and key > $1 order by key limit $2",
+                from.unwrap_or_default(),
+                parse::limit(limit)
+            )
+            .fetch_all(&mut *self.pool.acquire().await?)
+            .await?
+        } else {
+            of_filter!(
+                self,
+                fetch_all,
+                filter,
+                "select r.key",
+                "and ($6::text is null or r.key > $6) order by r.key limit $7",
+                from,
+                parse::limit(limit),
+            )?
+        };
         self.roles_by_arns(filter.as_of, &arns).await
     }
 

@@ -381,6 +381,57 @@ async fn a_finding_on_a_role_is_found_by_the_workloads_that_reach_it() {
 }
 
 #[tokio::test]
+async fn what_a_workload_counts_follows_the_life_of_its_findings() {
+    use rolecall_audit::access::reach::Via;
+    let database = database().await;
+    let store = &database.store;
+    look(store, 0, &estate()).await;
+    let web = [("web", Via::Chain), ("billing", Via::Direct)];
+    let mut many: Vec<_> = (0..12).map(|n| (format!("ns-{n:02}"), Via::Target)).collect();
+    many.push(("web".to_owned(), Via::Direct));
+    let many: Vec<_> = many.iter().map(|(namespace, via)| (namespace.as_str(), *via)).collect();
+    let (a, b) = (on_role("a", Severity::High, &web), on_role("b", Severity::Low, &many));
+    let own = failure("c", Severity::Medium, "m");
+    let counts = async || {
+        let row = store.association(&key("web", "api"), at(0), None).await.unwrap().unwrap();
+        (row.open_findings.unwrap(), row.open_role_findings.unwrap(), row.worst)
+    };
+    apply(store, 1, &[&a, &b, &own].map(|failure| FindingAction::Open(failure.clone()))).await;
+    assert_eq!(counts().await, (3, 2, Some(Severity::High)));
+    let row = find(store, "b").await;
+    assert_eq!((row.workload_count, row.workloads.len(), row.workloads[0].via), (13, 10, Via::Direct));
+    assert_kept_as_counted(store, at(1)).await;
+
+    // Another severity, and nothing else.
+    let graver = Failure { severity: Severity::Critical, ..b.clone() };
+    apply(store, 2, &[refresh(graver.clone(), true)]).await;
+    assert_eq!(counts().await, (3, 2, Some(Severity::Critical)));
+    assert_kept_as_counted(store, at(2)).await;
+    // Listed under another, and alone again.
+    let part = Failure { part_of: Some(b.fingerprint.clone()), ..a.clone() };
+    apply(store, 3, &[refresh(part, true)]).await;
+    assert_eq!(counts().await, (2, 1, Some(Severity::Critical)));
+    assert_kept_as_counted(store, at(3)).await;
+    apply(store, 4, &[refresh(a.clone(), true)]).await;
+    assert_eq!(counts().await, (3, 2, Some(Severity::Critical)));
+    // Suppressed by a file, and not any more.
+    let excepted = Failure { exception: Some(exception()), ..graver.clone() };
+    apply(store, 5, &[refresh(excepted, true)]).await;
+    assert_eq!(counts().await, (2, 1, Some(Severity::High)));
+    assert_kept_as_counted(store, at(5)).await;
+    apply(store, 6, &[refresh(graver, true)]).await;
+    assert_eq!(counts().await, (3, 2, Some(Severity::Critical)));
+    // Gone, and back without the workload.
+    let gone = FindingAction::Resolve { fingerprint: b.fingerprint.clone(), why: Resolution::Passed, by: None };
+    apply(store, 7, &[gone]).await;
+    assert_eq!(counts().await, (2, 1, Some(Severity::High)));
+    assert_kept_as_counted(store, at(7)).await;
+    apply(store, 8, &[FindingAction::Reopen(on_role("b", Severity::Low, &[("etl", Via::Direct)]))]).await;
+    assert_eq!(counts().await, (2, 1, Some(Severity::High)));
+    assert_kept_as_counted(store, at(8)).await;
+}
+
+#[tokio::test]
 async fn a_finding_that_is_listed_under_another_is_left_out_until_that_one_ends() {
     let database = database().await;
     let store = &database.store;

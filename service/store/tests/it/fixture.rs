@@ -1,11 +1,14 @@
 //! A small estate, and how to look at it.
 
 use chrono::{DateTime, TimeDelta, TimeZone, Utc};
+use rolecall_audit::finding::Workflow;
 use rolecall_estate::coverage::{Gap, GapReason, Scope, ScopeKind};
 use rolecall_estate::*;
 use rolecall_iam::AccountId;
 use rolecall_store::testing::{self, Database};
-use rolecall_store::{NewRun, RunId, SaveCounts, Store};
+use rolecall_store::{
+    AssociationFilter, FindingFilter, FindingRow, FindingSort, FindingVia, NewRun, RunId, SaveCounts, Store,
+};
 use std::time::Duration;
 
 pub const ACCOUNT: &str = "111122223333";
@@ -216,7 +219,7 @@ pub fn estate() -> Observation {
     seen
 }
 
-/// What is kept of the steps of findings is what somebody counts who sees every account and for whom nothing is kept.
+/// What is kept of findings and their steps is what somebody counts who sees every account and for whom nothing is kept.
 pub async fn assert_kept_as_counted(store: &Store, now: DateTime<Utc>) {
     let accounts = [account(), other()].map(|account| format!("account:{account}").parse().unwrap());
     let counting = store.limited_to(&rolecall_estate::Visibility::of(accounts.into()));
@@ -225,4 +228,23 @@ pub async fn assert_kept_as_counted(store: &Store, now: DateTime<Utc>) {
         let (kept, counted) = (store.opened_and_resolved(run.id), counting.opened_and_resolved(run.id));
         assert_eq!(kept.await.unwrap(), counted.await.unwrap(), "run {}", run.id.0);
     }
+    let all = FindingFilter { folded: true, ..FindingFilter::default() };
+    let (kept, counted) = (rows(store, &all).await, rows(&counting, &all).await);
+    assert!(kept.iter().map(|row| &row.workloads).eq(counted.iter().map(|row| &row.workloads)));
+    for row in store.associations(&AssociationFilter::default(), None, 100, now).await.unwrap() {
+        let open = FindingFilter {
+            association: Some(row.association.key.clone()),
+            workflow: vec![Workflow::Open, Workflow::Acknowledged],
+            ..FindingFilter::default()
+        };
+        let open_role = FindingFilter { via: vec![FindingVia::Role], ..open.clone() };
+        let (open, open_role) = (rows(store, &open).await, rows(store, &open_role).await);
+        let count = |rows: &[FindingRow]| u64::try_from(rows.len()).ok();
+        assert_eq!((row.open_findings, row.open_role_findings), (count(&open), count(&open_role)));
+        assert_eq!(row.worst, open.iter().map(|row| row.severity).max());
+    }
+}
+
+async fn rows(store: &Store, filter: &FindingFilter) -> Vec<FindingRow> {
+    store.findings(filter, FindingSort::Number, None, 1000).await.unwrap()
 }

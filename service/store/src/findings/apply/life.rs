@@ -2,12 +2,16 @@
 
 use crate::{Error, parse};
 use chrono::{DateTime, Utc};
+use rolecall_audit::access::reach::{Via, Workload};
 use rolecall_audit::finding::triage::Standing;
 use rolecall_audit::finding::{Detection, Failure, FindingAction, Workflow};
 use rolecall_audit::verdict::Fingerprint;
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 use std::collections::HashMap;
+
+/// So many workloads of a finding are kept with its row.
+const FIRST_WORKLOADS: usize = 10;
 
 pub(super) struct Event {
     pub(super) account: String,
@@ -194,6 +198,7 @@ impl Life {
             "number": self.number, "rule": self.rule, "severity": self.severity,
             "severity_rank": parse::severity_rank(failure.severity), "severity_because": self.severity_because,
             "assumptions": self.assumptions, "workloads": failure.workloads.len(),
+            "first_workloads": first_workloads(&failure.workloads),
             "subject_kind": subject.kind.as_str(), "subject_key": subject.key, "region": subject.region,
             "cluster": subject.cluster, "namespace": subject.namespace, "service_account": subject.service_account,
             "role_arn": subject.role_arn, "target_role_arn": subject.target_role_arn, "message": self.message,
@@ -207,6 +212,14 @@ impl Life {
         }
         row
     }
+}
+
+/// The first of the workloads that reach a finding, the nearest first, as the column of that name has them.
+fn first_workloads(workloads: &[Workload]) -> Option<Vec<String>> {
+    let mut all: Vec<(Via, String)> = workloads.iter().map(|w| (w.via, w.association.to_string())).collect();
+    all.sort();
+    let named = all.iter().take(FIRST_WORKLOADS).map(|(via, association)| format!("{} {association}", via.as_str()));
+    (!all.is_empty()).then(|| named.collect())
 }
 
 pub(super) fn differences(life: &Life, failure: &Failure) -> serde_json::Map<String, Value> {

@@ -67,13 +67,13 @@ pub(super) async fn write_shown(tx: &mut Transaction<'static, Postgres>, rows: S
     // One JSON array instead of forty arrays: `jsonb_populate_recordset` types it by the table itself.
     sqlx::query!(
         "insert into finding (account_id, fingerprint, number, rule, severity, severity_rank, severity_because, part_of,
-                assumptions, workloads, subject_kind, subject_key, region, cluster, namespace, service_account, role_arn,
-                target_role_arn, detection, workflow, resolution, message, evidence, evidence_digest, params, exception,
+                assumptions, workloads, first_workloads, subject_kind, subject_key, region, cluster, namespace,
+                service_account, role_arn, target_role_arn, detection, workflow, resolution, message, evidence, evidence_digest, params, exception,
                 stale_why, first_seen_at, opened_at, last_seen_at, resolved_at, updated_at, reopened_count, first_run,
                 last_run, version, change_seq, suppressed_at, paused_seconds, owner, owned, owner_because)
          select account_id, fingerprint, number, rule, severity, severity_rank, severity_because, part_of,
-                assumptions, workloads, subject_kind, subject_key, region, cluster, namespace, service_account, role_arn,
-                target_role_arn, detection, workflow, resolution, message, evidence, evidence_digest, params,
+                assumptions, workloads, first_workloads, subject_kind, subject_key, region, cluster, namespace,
+                service_account, role_arn, target_role_arn, detection, workflow, resolution, message, evidence, evidence_digest, params,
                 nullif(exception, 'null'), stale_why, first_seen_at, opened_at, last_seen_at, resolved_at, updated_at,
                 reopened_count, first_run, last_run, version, change_seq, suppressed_at, paused_seconds, owner, owned,
                 owner_because
@@ -81,7 +81,8 @@ pub(super) async fn write_shown(tx: &mut Transaction<'static, Postgres>, rows: S
          on conflict (account_id, fingerprint) do update set
                 severity = excluded.severity, severity_rank = excluded.severity_rank,
                 severity_because = excluded.severity_because, part_of = excluded.part_of,
-                assumptions = excluded.assumptions, workloads = excluded.workloads, region = excluded.region,
+                assumptions = excluded.assumptions, workloads = excluded.workloads,
+                first_workloads = excluded.first_workloads, region = excluded.region,
                 cluster = excluded.cluster, namespace = excluded.namespace,
                 service_account = excluded.service_account, role_arn = excluded.role_arn,
                 target_role_arn = excluded.target_role_arn, detection = excluded.detection,

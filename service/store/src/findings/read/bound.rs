@@ -18,6 +18,10 @@ pub(super) struct Bound {
     pub(super) detection: Vec<String>,
     pub(super) severity: Vec<String>,
     pub(super) severity_min: Option<i16>,
+    /// The ranks of the severities that are asked for; empty: any.
+    pub(super) ranks: Vec<i16>,
+    /// The least of them.
+    pub(super) least_rank: i16,
     pub(super) accounts: Vec<String>,
     pub(super) kinds: Vec<String>,
     pub(super) folded: bool,
@@ -49,18 +53,18 @@ impl Bound {
             let by_rank = (0..5).map(|rank| of(due, severity_of(rank)).map_or(0, |time| time.num_hours()));
             by_rank.map(|hours| i32::try_from(hours).unwrap_or(i32::MAX)).collect()
         };
+        // The indexes of the orders know the rank alone.
+        let severity_min = [filter.severity_min, filter.severity.iter().min().copied()];
+        let severity_min = severity_min.into_iter().flatten().max().map(severity_rank);
         let ways = [Via::Direct, Via::Target, Via::Chain].into_iter().filter(|way| through(*way));
         Self {
             states: if workflow.is_empty() { all.map(|v| v.as_str().to_owned()).into() } else { workflow.clone() },
             workflow,
             detection: filter.detection.iter().map(|v| v.as_str().to_owned()).collect(),
             severity: filter.severity.iter().map(|v| v.as_str().to_owned()).collect(),
-            // The index of the default order knows the rank alone.
-            severity_min: [filter.severity_min, filter.severity.iter().min().copied()]
-                .into_iter()
-                .flatten()
-                .max()
-                .map(severity_rank),
+            severity_min,
+            ranks: filter.severity.iter().copied().map(severity_rank).collect(),
+            least_rank: severity_min.unwrap_or_default(),
             accounts: filter.accounts.iter().map(ToString::to_string).collect(),
             kinds: filter.subject_kinds.iter().map(|v| v.as_str().to_owned()).collect(),
             folded: filter.folded || filter.part_of.is_some(),
@@ -90,6 +94,14 @@ pub(super) enum Family {
 }
 
 impl Family {
+    /// The same for a page: in the order of severity a list of some severities is a piece of the list of all.
+    pub(super) fn of_page(filter: &FindingFilter, sort: FindingSort) -> Self {
+        if sort != FindingSort::Severity || (filter.severity.is_empty() && filter.severity_min.is_none()) {
+            return Self::new(filter);
+        }
+        Self::new(&FindingFilter { severity: Vec::new(), severity_min: None, ..filter.clone() })
+    }
+
     pub(super) fn new(filter: &FindingFilter) -> Self {
         // Every field is named: a new one must be put in its place.
         let FindingFilter {

@@ -77,35 +77,36 @@ macro_rules! select_findings {
                           select count(*)::int from finding_workload w
                           where w.account_id = f.account_id and w.fingerprint = f.fingerprint)
                           else f.workloads end as "workload_count!",
-                      case when f.workloads > 1 then array(
+                      -- Of some of them it may not be told, too.
+                      case when f.workloads = 0 then null
+                           when f.first_workloads is not null and not (select row_security_active('finding_workload'))
+                           then f.first_workloads
+                           else array(
                                select w.via || ' ' || w.association from finding_workload w
                                where w.account_id = f.account_id and w.fingerprint = f.fingerprint
                                order by array_position('{direct,target,chain}'::text[], w.via), w.association limit 10)
-                           -- Most have one, which needs no sorting.
-                           when f.workloads = 1 then array(
-                               select w.via || ' ' || w.association from finding_workload w
-                               where w.account_id = f.account_id and w.fingerprint = f.fingerprint) end as workloads,
+                           end as workloads,
                       f.subject_kind, f.subject_key, f.region, f.cluster, f.namespace, f.service_account, f.role_arn,
                       f.target_role_arn, f.detection, f.workflow, f.resolution,
                       case when (select row_security_active('finding')) then limited_text(f.account_id, f.fingerprint, f.message)
                            else f.message end as "message!",
                       f.exception as "exception: JsonText",
-                      case when row_security_active('finding') then limited_reasons(f.stale_why) else f.stale_why end
-                          as "stale_why!: JsonText",
+                      case when (select row_security_active('finding')) then limited_reasons(f.stale_why)
+                           else f.stale_why end as "stale_why!: JsonText",
                       f.first_seen_at, f.opened_at,
                       coalesce(f.last_seen_at, (select judged_at from run where judged_at is not null
                                                 order by id desc limit 1), f.updated_at) as "last_seen_at!",
                       f.last_seen_at is null as "seen_by_latest!",
                       f.resolved_at, f.updated_at, f.reopened_count, f.assignee, f.paused_seconds,
                       -- What has the tag, and what was not seen, may be out of sight.
-                      case when row_security_active('finding') then f.owner_because - array['resource', 'why']
+                      case when (select row_security_active('finding')) then f.owner_because - array['resource', 'why']
                            else f.owner_because end as "owner: JsonText",
                       case when f.had_suppression then (
-                          select jsonb_agg(to_jsonb(s)) from suppression s
+                          select json_agg(row_to_json(s)) from suppression s
                           where s.account_id = f.account_id and s.fingerprint = f.fingerprint and s.ended_at is null) end
                           as "suppressions: JsonText",
                       case when f.had_ticket then (
-                          select jsonb_agg(to_jsonb(t) order by t.system) from finding_ticket t
+                          select json_agg(row_to_json(t) order by t.system) from finding_ticket t
                           where t.account_id = f.account_id and t.fingerprint = f.fingerprint) end as "tickets: JsonText",
                       now() as "now!", f.first_run,
                       coalesce(f.last_run, (select id from run where judged_at is not null order by id desc limit 1),
@@ -137,13 +138,17 @@ macro_rules! count_findings {
     };
 }
 
-/// The findings that are listed by themselves, by people's side alone: what pages and bots ask for most.
-/// Parameters of `$tail` count from `$2`.
+/// The findings that are listed by themselves, by people's side and severity alone: what pages and bots ask for most.
+/// Parameters of `$tail` count from `$4`.
 macro_rules! of_state {
     ($query:ident!, $bound:ident, $tail:literal $(+ $more:literal)* $(, $arg:expr)* $(,)?) => {
         $query!(
-            "from finding f where f.part_of is null and f.workflow = any($1::text[]) " + $tail $(+ $more)*,
+            "from finding f where f.part_of is null and f.workflow = any($1::text[])
+               and (cardinality($2::smallint[]) = 0 or f.severity_rank = any($2)) and f.severity_rank >= $3 "
+                + $tail $(+ $more)*,
             &$bound.states,
+            &$bound.ranks,
+            $bound.least_rank,
             $($arg,)*
         )
     };
@@ -155,9 +160,12 @@ macro_rules! of_state {
 macro_rules! of_short_page {
     ($query:ident!, $bound:ident, $tail:literal $(+ $more:literal)* $(, $arg:expr)* $(,)?) => {
         $query!(
-            "from (select * from finding f where f.part_of is null and f.workflow = any($1::text[]) "
+            "from (select * from finding f where f.part_of is null and f.workflow = any($1::text[])
+                   and (cardinality($2::smallint[]) = 0 or f.severity_rank = any($2)) and f.severity_rank >= $3 "
                 + $tail $(+ $more)*,
             &$bound.states,
+            &$bound.ranks,
+            $bound.least_rank,
             $($arg,)*
         )
     };
@@ -169,9 +177,12 @@ macro_rules! of_unresolved_page {
     ($query:ident!, $bound:ident, $tail:literal $(+ $more:literal)* $(, $arg:expr)* $(,)?) => {
         $query!(
             "from (select * from finding f where f.part_of is null and f.workflow <> 'resolved'
-                   and f.workflow = any($1::text[]) "
+                   and f.workflow = any($1::text[])
+                   and (cardinality($2::smallint[]) = 0 or f.severity_rank = any($2)) and f.severity_rank >= $3 "
                 + $tail $(+ $more)*,
             &$bound.states,
+            &$bound.ranks,
+            $bound.least_rank,
             $($arg,)*
         )
     };
