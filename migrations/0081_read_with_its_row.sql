@@ -27,17 +27,7 @@ language sql immutable as $$
     select case when part_of is null and workflow in ('open', 'acknowledged') then severity_rank end
 $$;
 
--- Findings are stepped in several places; none can forget this.
-create function finding_workload_begins() returns trigger language plpgsql as $$
-begin
-    new.open_rank := (select finding_open_rank(f.workflow, f.part_of, f.severity_rank) from finding f
-                      where f.account_id = new.account_id and f.fingerprint = new.fingerprint);
-    return new;
-end $$;
-
-create trigger finding_workload_begins before insert on finding_workload
-    for each row execute function finding_workload_begins();
-
+-- Findings are stepped in several places; none can forget this. Workloads are written in one, which says the rank.
 create function finding_workload_follows() returns trigger language plpgsql as $$
 begin
     update finding_workload w set open_rank = finding_open_rank(new.workflow, new.part_of, new.severity_rank)

@@ -81,9 +81,9 @@ insert into finding (account_id, fingerprint, number, rule, severity, severity_r
                          account || '/eu-west-1/cluster-' || c || '/team-' || s as place) b;
 
 insert into finding_workload (account_id, fingerprint, association, cluster_account_id, region, cluster, namespace,
-                              service_account, via)
+                              service_account, via, open_rank)
     select f.account_id, f.fingerprint, a.key, a.account_id, a.region, a.cluster, a.namespace, a.service_account,
-           'direct'
+           'direct', finding_open_rank(f.workflow, f.part_of, f.severity_rank)
     from finding f
     join resource a on a.kind = 'association' and a.role_arn = f.role_arn
     where f.workloads = 1;

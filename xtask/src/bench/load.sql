@@ -167,8 +167,9 @@ end $$;
 
 insert into finding_workload
     select p.account_id, m.fingerprint, w.key, split_part(w.key, '/', 1), w.region, w.cluster, w.namespace,
-           w.service_account, w.via
+           w.service_account, w.via, finding_open_rank(f.workflow, f.part_of, f.severity_rank)
     from made m
+    join finding f on f.fingerprint = m.fingerprint
     join place p on p.fingerprint = m.template and p.copy = m.copy
     join (select w.fingerprint, copy, pg_temp.moved(w.association, copy) as key, w.region, w.cluster,
                  w.namespace || '-' || copy % 20 as namespace, w.service_account || '-' || copy as service_account, w.via

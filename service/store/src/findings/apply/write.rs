@@ -128,9 +128,12 @@ pub(super) async fn write_workloads(tx: &mut Transaction<'static, Postgres>, rea
         };
         sqlx::query!(
             "insert into finding_workload (account_id, fingerprint, association, cluster_account_id, region, cluster,
-                    namespace, service_account, via)
-             select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
-                                  $8::text[], $9::text[])",
+                    namespace, service_account, via, open_rank)
+             select w.*, finding_open_rank(f.workflow, f.part_of, f.severity_rank)
+             from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+                         $9::text[]) as w (account_id, fingerprint, association, cluster_account_id, region, cluster,
+                                           namespace, service_account, via)
+             join finding f on f.account_id = w.account_id and f.fingerprint = w.fingerprint",
             &column(&|finding, _| finding.account.clone()),
             &column(&|finding, _| finding.fingerprint.clone()),
             &column(&|_, workload| workload.association.to_string()),
