@@ -26,17 +26,3 @@ create function finding_open_rank(workflow text, part_of text, severity_rank sma
 language sql immutable as $$
     select case when part_of is null and workflow in ('open', 'acknowledged') then severity_rank end
 $$;
-
--- Findings are stepped in several places; none can forget this. Workloads are written in one, which says the rank.
-create function finding_workload_follows() returns trigger language plpgsql as $$
-begin
-    update finding_workload w set open_rank = finding_open_rank(new.workflow, new.part_of, new.severity_rank)
-    where w.account_id = new.account_id and w.fingerprint = new.fingerprint;
-    return null;
-end $$;
-
-create trigger finding_workload_follows after update of workflow, part_of, severity_rank on finding
-    for each row when (new.workloads > 0
-        and finding_open_rank(new.workflow, new.part_of, new.severity_rank)
-            is distinct from finding_open_rank(old.workflow, old.part_of, old.severity_rank))
-    execute function finding_workload_follows();

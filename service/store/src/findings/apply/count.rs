@@ -63,6 +63,26 @@ pub(super) async fn count_moved(tx: &mut Transaction<'static, Postgres>, places:
     Ok(())
 }
 
+/// Keeps with the workloads of findings whether these count. After the findings and their workloads are
+/// written.
+pub(super) async fn keep_open_ranks(tx: &mut Transaction<'static, Postgres>, places: &Places) -> Result<(), Error> {
+    if places.fingerprints.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!(
+        "update finding_workload w set open_rank = r.rank
+         from unnest($1::text[], $2::text[]) as p (account_id, fingerprint)
+         join finding f on f.account_id = p.account_id and f.fingerprint = p.fingerprint and f.workloads > 0
+         cross join lateral (select finding_open_rank(f.workflow, f.part_of, f.severity_rank) as rank) r
+         where w.account_id = f.account_id and w.fingerprint = f.fingerprint and w.open_rank is distinct from r.rank",
+        &places.accounts,
+        &places.fingerprints
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
 /// Counts new steps of findings that are listed by themselves. After the findings are written. Another severity is no step,
 /// and moves the version all the same: steps are counted by the severity that a finding has.
 pub(super) async fn count_steps(

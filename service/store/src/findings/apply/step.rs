@@ -1,6 +1,6 @@
 //! Actions of one judgement, in steps of a bounded size.
 
-use super::count::{Places, count_moved, count_steps, note_parts, note_related};
+use super::count::{Places, count_moved, count_steps, keep_open_ranks, note_parts, note_related};
 use super::life::{Event, Judged, Life, differences, is_same, seen};
 use super::owners::Owners;
 use super::write::{Reached, statements, write_events, write_moved, write_shown, write_workloads};
@@ -337,6 +337,7 @@ impl Step {
         note_parts(tx, &places).await?;
         note_related(tx, &self.events).await?;
         write_workloads(tx, &std::mem::take(&mut self.reached)).await?;
+        keep_open_ranks(tx, &places).await?;
         let (run, who) = match &self.who {
             None => (Some(self.run), "scanner"),
             Some(who) => (None, who.as_str()),
