@@ -6,10 +6,13 @@
 //! grows. Asserts nothing about time.
 
 mod audit;
+mod estate;
 mod findings;
 mod history;
 mod limits;
 mod load;
+mod server;
+mod wrk;
 
 use crate::shell::root;
 use serde_json::Value;

@@ -1,9 +1,7 @@
 //! What an audit of files costs: as the roles of one account grow, beside Cloudsplaining on the same
 //! file, and over a large organisation.
-//!
-//! The estates come from the sandbox's generator, with trust in whole accounts, permissions to assume
-//! roles, AWS's own policies, and as many problems a role in each size.
 
+use super::estate::{Size, build, generate};
 use super::{Cost, measured, scan, serve, stop, tempdir};
 use crate::shell::{root, run};
 use std::path::{Path, PathBuf};
@@ -13,13 +11,6 @@ use std::process::Command;
 const CLOUDSPLAINING: &str = "cloudsplaining==0.9.1";
 /// So often is each side measured, in turns.
 const ROUNDS: usize = 3;
-
-/// An estate's size.
-#[derive(Clone, Copy)]
-pub(super) struct Size {
-    pub(super) roles: usize,
-    pub(super) accounts: usize,
-}
 
 /// `cargo xtask bench import`
 pub(super) fn import() -> Result<(), String> {
@@ -81,32 +72,6 @@ fn twice(data: &Path, size: Size, files: &Path) -> Result<(), String> {
         );
     }
     Ok(())
-}
-
-pub(super) fn build() -> Result<(), String> {
-    run("cargo", &["build", "--release", "--locked", "--package", "rolecall", "--package", "rolecall-sandbox"])
-}
-
-/// Writes an estate's files, and gives their folder.
-pub(super) fn generate(size: Size) -> Result<PathBuf, String> {
-    generate_with(size, size.roles / 8)
-}
-
-/// As [`generate`], with so many associations.
-pub(super) fn generate_with(size: Size, associations: usize) -> Result<PathBuf, String> {
-    let Size { roles, accounts } = size;
-    let folder = root().join(format!("target/bench-estate/{roles}-{accounts}"));
-    if folder.exists() {
-        std::fs::remove_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    }
-    let problems = (roles / 500).max(1);
-    let clusters = 3 * accounts;
-    let sizes = format!(
-        "roles={roles},accounts={accounts},associations={associations},clusters={clusters},problems={problems},events=0"
-    );
-    let sandbox = root().join("target/release/rolecall-sandbox").display().to_string();
-    run(&sandbox, &["--generate", &sizes, "--write", &folder.display().to_string()])?;
-    Ok(folder)
 }
 
 fn heading() {

@@ -3,11 +3,12 @@
 //! The findings of a generated organisation are copied until there are as many as asked for; both
 //! sides then read the first page in the default order, over as many connections, one after the other.
 
-use super::load::wrk_for;
-use super::{BIND, audit, rolecall, scan, serve, stop, tempdir};
-use std::io::Write as _;
+use super::estate::{self, Size};
+use super::server::{place, psql, token};
+use super::wrk::wrk;
+use super::{BIND, scan, serve, stop, tempdir};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 const CONNECTIONS: &str = "16";
 const SECONDS: u64 = 10;
@@ -58,11 +59,11 @@ select count(*) from finding;
 /// `cargo xtask bench findings [FINDINGS]`
 pub(super) fn findings(wanted: &str) -> Result<(), String> {
     let wanted: usize = wanted.parse().map_err(|_| format!("`{wanted}` is not a number of findings"))?;
-    audit::build()?;
-    let files = audit::generate(audit::Size { roles: 1_000, accounts: 4 })?;
+    estate::build()?;
+    let files = estate::generate(Size { roles: 1_000, accounts: 4 })?;
     let data = tempdir()?;
     scan(&data, "http://127.0.0.1:9", &["import", &files.display().to_string()])?;
-    let token = token(&data, &["findings:read"])?;
+    let token = token(&data, &["findings:read"], &[])?;
     let mut server = serve(&data)?;
     let measured = both(&data, &token, wanted);
     stop(&mut server)?;
@@ -82,7 +83,7 @@ fn both(data: &Path, token: &str, wanted: usize) -> Result<(), String> {
         let theirs = pgbench(data, &script)?;
         println!("{:<44}{theirs:>12.0}", "pgbench, 20 rows");
         for (path, ratios) in PATHS.iter().zip(&mut ratios) {
-            let ours = wrk_for(&format!("http://{BIND}{path}"), &bearer, CONNECTIONS, &format!("{SECONDS}s"))?.rate;
+            let ours = wrk(&format!("http://{BIND}{path}"), &bearer, CONNECTIONS, &format!("{SECONDS}s"))?.rate;
             println!("{path:<44}{ours:>12.0}");
             ratios.push(ours / theirs);
         }
@@ -93,45 +94,6 @@ fn both(data: &Path, token: &str, wanted: usize) -> Result<(), String> {
         println!("{path} reaches {:.1} % of pgbench on the same query", 100.0 * best);
     }
     Ok(())
-}
-
-/// A token of the store with these scopes.
-pub(super) fn token(data: &Path, scopes: &[&str]) -> Result<String, String> {
-    let made = rolecall(data)
-        .args(["admin", "token", "create", "--name", "bench"])
-        .args(scopes.iter().flat_map(|scope| ["--scope", scope]))
-        .output()
-        .map_err(|error| format!("a token cannot be made: {error}"))?;
-    let text = String::from_utf8_lossy(&made.stdout).into_owned();
-    let found = text.split_whitespace().find(|word| word.starts_with("rlc_"));
-    found.map(str::to_owned).ok_or_else(|| format!("no token in `{text}`: {}", String::from_utf8_lossy(&made.stderr)))
-}
-
-/// Where the private PostgreSQL listens, and what its database and user are called.
-pub(super) fn place(data: &Path) -> Result<Vec<String>, String> {
-    let file = data.join("pgdata/postmaster.pid");
-    let text = std::fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
-    let line = |n: usize| text.lines().nth(n).unwrap_or_default().trim().to_owned();
-    Ok(vec!["-h".to_owned(), line(4), "-p".to_owned(), line(3), "-U".to_owned(), "rolecall".to_owned()])
-}
-
-/// What a script says, run in the store's PostgreSQL.
-pub(super) fn psql(data: &Path, script: &str) -> Result<String, String> {
-    let mut child = Command::new("psql")
-        .args(place(data)?)
-        .args(["-d", "rolecall", "-qAtX", "-v", "ON_ERROR_STOP=1", "-f", "-"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(|error| format!("psql: {error}"))?;
-    let mut input = child.stdin.take().ok_or("psql has no input")?;
-    input.write_all(script.as_bytes()).map_err(|error| format!("psql: {error}"))?;
-    drop(input);
-    let output = child.wait_with_output().map_err(|error| format!("psql: {error}"))?;
-    if !output.status.success() {
-        return Err(format!("psql: {}", output.status));
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 fn pgbench(data: &Path, script: &Path) -> Result<f64, String> {

@@ -5,8 +5,9 @@
 //! leave them: each gives a twentieth of the roles and associations a new version, ends a few, and lets the
 //! listing of one account fail or recover.
 
-use super::findings::{psql, token};
-use super::{BIND, audit, rolecall, scan, serve, stop, tempdir};
+use super::estate::{self, Size};
+use super::server::{psql, sign_in, token};
+use super::{BIND, scan, serve, stop, tempdir};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
@@ -87,11 +88,11 @@ pub(super) fn history(roles: &str, scans: &str) -> Result<(), String> {
     if scans < 3 {
         return Err("a history has at least three scans".to_owned());
     }
-    audit::build()?;
-    let files = audit::generate_with(audit::Size { roles, accounts: ACCOUNTS }, roles)?;
+    estate::build()?;
+    let files = estate::generate_with(Size { roles, accounts: ACCOUNTS }, roles)?;
     let data = tempdir()?;
     scan(&data, "http://127.0.0.1:9", &["import", &files.display().to_string()])?;
-    let token = token(&data, &["inventory:read"])?;
+    let token = token(&data, &["inventory:read"], &[])?;
     let mut server = serve(&data)?;
     let measured = measured(&data, &token, &scans.to_string());
     stop(&mut server)?;
@@ -171,34 +172,6 @@ fn named(path: &str, association: &str, role: &str, arn: &str) -> String {
 fn share(times: &[Duration], of: usize) -> f64 {
     let last = times.len().saturating_sub(1);
     times.get((times.len() * of / 100).min(last)).map_or(f64::NAN, |time| time.as_secs_f64() * 1_000.0)
-}
-
-/// The cookie of a person who signed in by a one-time link.
-pub(super) fn sign_in(data: &Path) -> Result<String, String> {
-    let made = rolecall(data)
-        .args(["admin", "login", "--bind", BIND])
-        .output()
-        .map_err(|error| format!("a link cannot be made: {error}"))?;
-    let text = String::from_utf8_lossy(&made.stdout).into_owned();
-    let link = text.split_whitespace().find_map(|word| word.split_once(BIND)).map(|(_, path)| path.to_owned());
-    let link = link.ok_or_else(|| format!("no link in `{text}`: {}", String::from_utf8_lossy(&made.stderr)))?;
-    let signed_in = || -> std::io::Result<Option<String>> {
-        let mut stream = TcpStream::connect(BIND)?;
-        write!(stream, "GET {link} HTTP/1.1\r\nHost: {BIND}\r\nConnection: close\r\n\r\n")?;
-        for line in BufReader::new(stream).lines() {
-            let line = line?;
-            let given = line.split_once(": ").filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie"));
-            let cookie = given.and_then(|(_, value)| value.split(';').next()).filter(|cookie| !cookie.ends_with('='));
-            if let Some(cookie) = cookie {
-                return Ok(Some(cookie.to_owned()));
-            }
-            if line.is_empty() {
-                break;
-            }
-        }
-        Ok(None)
-    };
-    signed_in().map_err(|error| format!("{link}: {error}"))?.ok_or_else(|| "signing in gave no cookie".to_owned())
 }
 
 /// One connection to the server.

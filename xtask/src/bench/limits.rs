@@ -4,8 +4,8 @@
 //! The estate is written by `limits.sql`; requests come one at a time, of each credential in turn, so that what else the
 //! machine does falls on all of them alike. Asserts nothing about time.
 
-use super::findings::psql;
-use super::{BIND, audit, rolecall, scan, serve, stop, tempdir};
+use super::server::{psql, token};
+use super::{BIND, estate, scan, serve, stop, tempdir};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
@@ -38,10 +38,10 @@ const PATHS: [(&str, &str); 9] = [
 /// `cargo xtask bench limits [FINDINGS]`
 pub(super) fn limits(wanted: &str) -> Result<(), String> {
     let wanted: u32 = wanted.parse().map_err(|_| format!("`{wanted}` is not a number of findings"))?;
-    audit::build()?;
+    estate::build()?;
     let data = tempdir()?;
     scan(&data, "http://127.0.0.1:9", &["migrate"])?;
-    let tokens = WHO.map(|(_, limits)| token(&data, limits));
+    let tokens = WHO.map(|(_, limits)| token(&data, &["admin"], limits));
     let mut server = serve(&data)?;
     let measured = tokens.into_iter().collect::<Result<Vec<_>, _>>().and_then(|tokens| all(&data, &tokens, wanted));
     stop(&mut server)?;
@@ -80,18 +80,6 @@ fn all(data: &Path, tokens: &[String], wanted: u32) -> Result<(), String> {
 fn median(mut times: Vec<Duration>) -> f64 {
     times.sort_unstable();
     times.get(times.len() / 2).map_or(f64::NAN, |time| time.as_secs_f64() * 1e3)
-}
-
-fn token(data: &Path, limits: &[&str]) -> Result<String, String> {
-    let mut command = rolecall(data);
-    command.args(["admin", "token", "create", "--name", "bench", "--scope", "admin"]);
-    for limit in limits {
-        command.args(["--limit", limit]);
-    }
-    let made = command.output().map_err(|error| format!("a token cannot be made: {error}"))?;
-    let text = String::from_utf8_lossy(&made.stdout).into_owned();
-    let found = text.split_whitespace().find(|word| word.starts_with("rlc_"));
-    found.map(str::to_owned).ok_or_else(|| format!("no token in `{text}`: {}", String::from_utf8_lossy(&made.stderr)))
 }
 
 /// How long an answer takes.

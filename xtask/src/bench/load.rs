@@ -3,8 +3,8 @@
 //! The estate of the demo is copied with SQL until there are as many findings and roles as asked for. Then `wrk` asks
 //! the bare handler and the service in turns, over as many connections: whatever else the machine does meets both.
 
-use super::findings::{place, psql, token};
-use super::history::sign_in;
+use super::server::{place, psql, sign_in, token};
+use super::wrk::{Load, wrk};
 use super::{BIND, serve, stop, tempdir};
 use crate::shell::{root, run};
 use serde_json::Value;
@@ -44,7 +44,7 @@ pub(super) fn load(findings: &str, roles: &str) -> Result<(), String> {
         &["--data-dir", &folder.display().to_string(), "demo", "--once"],
     )?;
     let data = folder.join("demo");
-    let token = token(&data, &["findings:read", "inventory:read"])?;
+    let token = token(&data, &["findings:read", "inventory:read"], &[])?;
     let mut server = serve(&data)?;
     let measured = filled(&data, findings, roles).and_then(|()| beside(&data, &token));
     stop(&mut server)?;
@@ -122,8 +122,8 @@ fn measured(data: &Path, token: &str, bare: &mut Child) -> Result<(), String> {
         let (plain, packed) = (size(&url, credential, "identity")?, size(&url, credential, "gzip")?);
         let mut rounds = Vec::new();
         for _ in 0..ROUNDS {
-            let theirs = wrk(&format!("http://{BARE}/"), credential, connections)?;
-            rounds.push((theirs.rate, wrk(&url, credential, connections)?));
+            let theirs = wrk(&format!("http://{BARE}/"), credential, connections, SECONDS)?;
+            rounds.push((theirs.rate, wrk(&url, credential, connections, SECONDS)?));
         }
         let sum = |of: &dyn Fn(&(f64, Load)) -> f64| rounds.iter().map(of).sum::<f64>();
         let worst = |of: &dyn Fn(&(f64, Load)) -> f64| rounds.iter().map(of).fold(0.0, f64::max);
@@ -154,50 +154,6 @@ fn counted_anew(data: &Path, cookie: &str) -> Result<(), String> {
     let (least, most) = (times.first().copied().unwrap_or_default(), times.last().copied().unwrap_or_default());
     println!("\noverview, counted anew: {least:.0} to {most:.0} ms");
     Ok(())
-}
-
-/// What `wrk` says of an address.
-#[derive(Clone, Copy)]
-pub(super) struct Load {
-    /// Answers a second.
-    pub(super) rate: f64,
-    /// Milliseconds that half of them took at most.
-    p50: f64,
-    /// Milliseconds that all but one of a hundred took at most.
-    p99: f64,
-}
-
-/// Asks an address over so many connections as fast as it answers.
-fn wrk(url: &str, credential: &str, connections: &str) -> Result<Load, String> {
-    wrk_for(url, credential, connections, SECONDS)
-}
-
-/// The same for so long.
-pub(super) fn wrk_for(url: &str, credential: &str, connections: &str, time: &str) -> Result<Load, String> {
-    let output = Command::new("wrk")
-        .args(["--threads", "1", "--connections", connections, "--duration", time, "--latency", "--header", credential])
-        .arg(url)
-        .output()
-        .map_err(|error| format!("wrk (the package `wrk` of Debian has it): {error}"))?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let word = |line: &str| {
-        let found = text.lines().find_map(|it| it.trim().strip_prefix(line));
-        found.map(str::trim).ok_or_else(|| format!("wrk said no `{line}` of {url}: {text}"))
-    };
-    for failed in ["Non-2xx or 3xx responses", "Socket errors"] {
-        if text.contains(failed) {
-            return Err(format!("{url}: {text}"));
-        }
-    }
-    let rate = word("Requests/sec:")?.parse().map_err(|error| format!("wrk's rate: {error}"))?;
-    Ok(Load { rate, p50: milliseconds(word("50%")?)?, p99: milliseconds(word("99%")?)? })
-}
-
-/// A time as `wrk` writes it, such as `1.25ms`.
-fn milliseconds(text: &str) -> Result<f64, String> {
-    let units = [("us", 0.001), ("ms", 1.0), ("s", 1_000.0), ("m", 60_000.0)];
-    let found = units.iter().find_map(|(unit, of)| Some(text.strip_suffix(unit)?.parse::<f64>().ok()? * of));
-    found.ok_or_else(|| format!("`{text}` is no time"))
 }
 
 /// KiB of an answer's body as it is sent.
