@@ -91,7 +91,7 @@ async fn open(harness: &Harness) -> BTreeSet<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_fault_of_any_call_resolves_anything_or_goes_unnoticed() {
     let harness = Harness::over(rolecall_sandbox::demo::estate(Utc::now())).await;
-    let first = harness.impatient_audit().await.unwrap();
+    let first = harness.patient_audit().await.unwrap();
     assert_eq!(first.unseen, [], "the demo estate is seen whole");
     let findings = open(&harness).await;
 
@@ -127,8 +127,8 @@ async fn no_fault_of_any_call_resolves_anything_or_goes_unnoticed() {
         if believed {
             // What an empty list took away, and what opened for want of it, is as before again.
             harness.sandbox.faults().clear();
-            harness.impatient_audit().await.unwrap();
-            harness.impatient_audit().await.unwrap();
+            harness.patient_audit().await.unwrap();
+            harness.patient_audit().await.unwrap();
         }
         // Only that of paging may do nothing: most calls have one page.
         let unpaged = matches!(kind, FaultKind::Circle | FaultKind::Endless | FaultKind::BreakPaging);
@@ -140,8 +140,8 @@ async fn no_fault_of_any_call_resolves_anything_or_goes_unnoticed() {
 
     // Whatever was believed wrongly comes back, and nothing else has changed.
     harness.sandbox.faults().clear();
-    harness.impatient_audit().await.unwrap();
-    let last = harness.impatient_audit().await.unwrap();
+    harness.patient_audit().await.unwrap();
+    let last = harness.patient_audit().await.unwrap();
     assert_eq!((last.unseen.as_slice(), last.findings_stale), (&[][..], 0), "seen whole again");
     assert_eq!(open(&harness).await, findings);
 }
