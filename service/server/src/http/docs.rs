@@ -139,6 +139,8 @@ fn rendered(path: &str, text: &str) -> String {
     let mut links: Vec<bool> = Vec::new();
     // Regions of one page have names of their own.
     let mut regions = 1_u32..;
+    // What a table is about, for whoever cannot see what it stands under.
+    let mut under = String::new();
     for event in Parser::new_ext(text, Options::ENABLE_TABLES) {
         match event {
             Event::Html(raw) | Event::InlineHtml(raw) => events.push(Event::Text(raw)),
@@ -156,6 +158,7 @@ fn rendered(path: &str, text: &str) -> String {
                     })
                     .collect();
                 let id = anchor(&words, &mut ids);
+                under = escaped(&words);
                 events.push(Event::Html(CowStr::from(format!("<{level} id=\"{id}\">"))));
                 events.extend(inner);
                 events.push(Event::Html(CowStr::from(format!("</{level}>\n"))));
@@ -168,6 +171,7 @@ fn rendered(path: &str, text: &str) -> String {
                 ))));
                 let plain = columns.iter().map(|_| pulldown_cmark::Alignment::None).collect();
                 events.push(Event::Start(Tag::Table(plain)));
+                events.push(Event::Html(CowStr::from(format!("<caption class=\"visually-hidden\">{under}</caption>"))));
             }
             Event::End(TagEnd::Table) => {
                 events.push(event);
@@ -206,7 +210,7 @@ fn rendered(path: &str, text: &str) -> String {
     let mut out = String::with_capacity(text.len().saturating_mul(2));
     html::push_html(&mut out, events.into_iter());
     // A header cell without text heads nothing.
-    out.replace("<th></th>", "<td></td>")
+    out.replace("<th></th>", "<td></td>").replace("<th>", "<th scope=\"col\">")
 }
 
 /// The address of a heading, as GitHub makes it.
@@ -311,6 +315,10 @@ mod tests {
         for chapter in CHAPTERS.iter() {
             assert!(!chapter.html.contains("style=") && !chapter.html.contains("<script"), "{}", chapter.slug);
             assert_eq!(chapter.html.matches("<h1").count(), 1, "{}", chapter.slug);
+            let count = |text: &str| chapter.html.matches(text).count();
+            assert_eq!(count("<table"), count("<caption"), "{}", chapter.slug);
+            assert_eq!(count("<caption class=\"visually-hidden\"></caption>"), 0, "{}", chapter.slug);
+            assert_eq!(count("<th>"), 0, "{}", chapter.slug);
         }
     }
 }
