@@ -37,7 +37,11 @@ pub(crate) const REPORT: &[Param] = &[
         "A workload, as account/region/cluster/namespace/service account: which roles it could get, and which it used.",
     ),
     param("since", Kind::Instant, "The begin of the period; seven days before its end if not given."),
-    param("until", Kind::Instant, "The end of the period, which is not part of it; now if not given."),
+    param(
+        "until",
+        Kind::Instant,
+        "The end of the period, which is not part of it; the end of this second if not given.",
+    ),
 ];
 
 api_query! {
@@ -414,7 +418,9 @@ impl Asked {
                 ReportSubject::Workload(key.parse().map_err(|_| fault("workload", wrong))?)
             }
         };
-        let until = params.instant("until").unwrap_or_else(|| now.trunc_subsecs(0));
+        // A scan of this second is part of it.
+        let this_second = || now.trunc_subsecs(0) + TimeDelta::seconds(1);
+        let until = params.instant("until").unwrap_or_else(this_second);
         let since = params.instant("since").unwrap_or(until - TimeDelta::days(DAYS));
         if since >= until {
             return Err(fault("since", "`since`: the period must begin before it ends"));
