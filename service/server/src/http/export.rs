@@ -7,10 +7,11 @@ use crate::http::as_of;
 use crate::http::exceptions::Exceptions;
 use crate::http::filters;
 use crate::http::listing::{self, Listing};
-use crate::http::lists::Associations;
+use crate::http::lists::{Accounts, Associations};
 use crate::http::query::{Param, Params};
 use crate::http::{
-    AuditEntryJson, BaselineJson, ChangeEventJson, ChangeJson, ClusterJson, ExceptionItemJson, SuppressionJson,
+    AccountJson, AuditEntryJson, BaselineJson, ChangeEventJson, ChangeJson, ClusterJson, ExceptionItemJson,
+    SuppressionJson,
 };
 use crate::outgoing::Place;
 use crate::outgoing::asff::{self, Batches};
@@ -47,6 +48,8 @@ pub enum What {
     Clusters,
     /// Roles
     Roles,
+    /// Accounts, with how much of them is seen
+    Accounts,
     /// Coverage gaps of the latest scans
     Gaps,
     /// AssumeRole events with the pod and association that they are attributed to
@@ -212,6 +215,20 @@ impl What {
                 "associations",
                 "open_findings",
             ],
+            Self::Accounts => &[
+                "id",
+                "name",
+                "ou_path",
+                "status",
+                "is_management",
+                "roles",
+                "clusters",
+                "associations",
+                "open_findings",
+                "complete_scopes",
+                "gap_scopes",
+                "last_scanned_at",
+            ],
             Self::Gaps => {
                 &["account_id", "region", "cluster", "scope", "action", "reason", "detail", "scan", "scanned_at"]
             }
@@ -346,6 +363,7 @@ impl What {
             Self::Associations => filters::ASSOCIATIONS,
             Self::Clusters => filters::CLUSTERS,
             Self::Roles => filters::ROLES,
+            Self::Accounts => filters::ACCOUNTS,
             Self::Gaps => filters::GAPS,
             Self::Sessions => filters::SESSIONS,
             Self::Usage => filters::USAGE,
@@ -408,6 +426,10 @@ pub(crate) async fn write(
             .await
         }
         What::Roles => every(store, &filters::roles_in_order(params, as_of(store, params).await?), out, role_row).await,
+        What::Accounts => {
+            let list = Accounts::load(store, &filters::accounts(params, as_of(store, params).await?)).await?;
+            every(store, &list, out, |(_, row)| shape(AccountJson::from(row.clone()))).await
+        }
         What::Sessions => every(store, &filters::sessions_in_order(params), out, session_row).await,
         What::Changes => {
             every(store, &filters::changes_in_order(params), out, |row| shape(ChangeJson::from(row))).await

@@ -4,7 +4,7 @@
 //! INVARIANT: a parameter that a table names changes what its filter leaves.
 
 use super::as_of::AT;
-use super::lists::{Changes, Clusters, Findings, Roles, Sessions, TimeOrder};
+use super::lists::{AccountFilter, AccountSort, Changes, Clusters, Findings, Roles, Sessions, TimeOrder};
 use super::query::{Kind, Param, Params, param};
 use super::rule_text;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -16,9 +16,9 @@ use rolecall_estate::coverage::ScopeKind;
 use rolecall_estate::{SessionKind, named_key};
 use rolecall_rules::{Severity, SubjectKind};
 use rolecall_store::{
-    AccountRow, AsOf, AssociationFilter, AuditAction, AuditFilter, AuditOutcome, BaselineFilter, ChangeEventFilter,
-    ChangeFilter, ClusterFilter, ClusterSort, FindingFilter, FindingSort, FindingVia, RoleFilter, RoleSort,
-    SessionFilter, SuppressionFilter, SuppressionState, TicketFilter,
+    AsOf, AssociationFilter, AuditAction, AuditFilter, AuditOutcome, BaselineFilter, ChangeEventFilter, ChangeFilter,
+    ClusterFilter, ClusterSort, FindingFilter, FindingSort, FindingVia, RoleFilter, RoleSort, SessionFilter,
+    SuppressionFilter, SuppressionState, TicketFilter,
 };
 
 const SEVERITIES: &[&str] = &["critical", "high", "medium", "low", "info"];
@@ -329,8 +329,10 @@ pub(crate) fn clusters_in_order(params: &Params, as_of: Option<AsOf>) -> Cluster
     Clusters { filter: clusters(params, as_of), sort }
 }
 
-/// Parameters of accounts.
+/// Filters of accounts.
 pub(crate) const ACCOUNTS: &[Param] = &[
+    param("q", Kind::Text, "Whose name, id or organizational unit holds this text, in any case."),
+    param("complete", Kind::Flag, "Whether every listing of the account was read to its end in its latest scan."),
     param(
         "sort",
         Kind::Word(ACCOUNT_SORTS),
@@ -339,22 +341,10 @@ pub(crate) const ACCOUNTS: &[Param] = &[
     AT,
 ];
 
-/// The key of an account in the order that is asked for: keys rise down the list.
-pub(crate) fn account_key(params: &Params) -> impl Fn(&AccountRow) -> String {
-    let sort = params.text("sort").unwrap_or("id").to_owned();
-    move |row| {
-        let most = |number: u64| format!("{:020}", u64::MAX.saturating_sub(number));
-        let before = match sort.as_str() {
-            // Of a time that has passed no findings are told: all accounts have as many.
-            "open_findings" => most(row.open_findings.unwrap_or_default()),
-            "roles" => most(row.roles),
-            "associations" => most(row.associations),
-            // What was never scanned comes first.
-            "oldest_scan" => row.last_look_at.map(|at| format!("{:020}", at.timestamp_micros())).unwrap_or_default(),
-            _ => String::new(),
-        };
-        format!("{before}/{}", row.id)
-    }
+/// The filter of accounts, and their order.
+pub(crate) fn accounts(params: &Params, as_of: Option<AsOf>) -> AccountFilter {
+    let sort = words(params, "sort", &AccountSort::ALL, AccountSort::as_str).first().copied().unwrap_or_default();
+    AccountFilter { q: params.text("q").map(str::to_lowercase), complete: params.flag("complete"), sort, as_of }
 }
 
 /// Parameters of rules.

@@ -225,11 +225,11 @@ columns! { SESSION_NAMES, SESSION_COLUMNS =
 }
 
 columns! { _, ACCOUNT_COLUMNS =
-    "account", "Account", Always, [order("id", "Account id", true)], [];
-    "findings", "Open findings", Always number, [order("open_findings", "The most open findings first", false)], [];
-    "roles", "Roles", Always number, [order("roles", "The most roles first", false)], [];
-    "associations", "Assoc.", Always number, [order("associations", "The most associations first", false)], [];
-    "scan", "Latest scan", Always, [order("oldest_scan", "The latest scan the longest ago first", true)], [];
+    "account", "Account", Always, [order("id", "Account id", true)], ["id", "name", "ou_path"];
+    "findings", "Open findings", Always number, [order("open_findings", "The most open findings first", false)], ["open_findings"];
+    "roles", "Roles", Always number, [order("roles", "The most roles first", false)], ["roles"];
+    "associations", "Assoc.", Always number, [order("associations", "The most associations first", false)], ["associations"];
+    "scan", "Latest scan", Always, [order("oldest_scan", "The latest scan the longest ago first", true)], ["last_scanned_at"];
 }
 
 columns! { _, RULE_COLUMNS =
@@ -324,7 +324,7 @@ pub(crate) const BASELINES: ListPage = ListPage {
 pub(crate) const ACCOUNTS: ListPage = ListPage {
     path: "/accounts",
     name: "Accounts",
-    tables: &[filters::ACCOUNTS],
+    tables: &[filters::ACCOUNTS, &[LIMIT, CURSOR]],
     columns: ACCOUNT_COLUMNS,
     usual_order: "id",
 };

@@ -5,10 +5,10 @@ use chrono::{DateTime, Utc};
 use rolecall_cloudtrail::change::ChangeEvent;
 use rolecall_estate::Session;
 use rolecall_store::{
-    AssociationAfter, AssociationFilter, AssociationRow, AuditEntry, AuditFilter, BaselineAfter, BaselineFilter,
-    BaselineRow, ChangeAfter, ChangeEventAfter, ChangeEventFilter, ChangeFilter, ChangeRow, ClusterAfter,
-    ClusterFilter, ClusterRow, ClusterSort, Error as StoreError, FindingAfter, FindingFilter, FindingRow, FindingSort,
-    RoleAfter, RoleFilter, RoleRow, RoleSort, Run, RunId, SessionAfter, SessionFilter, Store,
+    AccountRow, AsOf, AssociationAfter, AssociationFilter, AssociationRow, AuditEntry, AuditFilter, BaselineAfter,
+    BaselineFilter, BaselineRow, ChangeAfter, ChangeEventAfter, ChangeEventFilter, ChangeFilter, ChangeRow,
+    ClusterAfter, ClusterFilter, ClusterRow, ClusterSort, Error as StoreError, FindingAfter, FindingFilter, FindingRow,
+    FindingSort, RoleAfter, RoleFilter, RoleRow, RoleSort, Run, RunId, SessionAfter, SessionFilter, Store, Total,
 };
 
 /// Findings in one of their orders.
@@ -83,6 +83,114 @@ impl Listing for AuditFilter {
 
     async fn rows(&self, store: &Store, after: Option<&i64>, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
         store.audit_log(self, after.copied(), limit).await
+    }
+}
+
+/// An order of accounts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum AccountSort {
+    #[default]
+    Id,
+    OpenFindings,
+    Roles,
+    Associations,
+    OldestScan,
+}
+
+impl AccountSort {
+    pub(crate) const ALL: [Self; 5] = [Self::Id, Self::OpenFindings, Self::Roles, Self::Associations, Self::OldestScan];
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Id => "id",
+            Self::OpenFindings => "open_findings",
+            Self::Roles => "roles",
+            Self::Associations => "associations",
+            Self::OldestScan => "oldest_scan",
+        }
+    }
+
+    /// Keys rise down the list.
+    fn key(self, row: &AccountRow) -> String {
+        let most = |number: u64| format!("{:020}", u64::MAX.saturating_sub(number));
+        let before = match self {
+            Self::Id => String::new(),
+            // Of a time that has passed no findings are told: all accounts have as many.
+            Self::OpenFindings => most(row.open_findings.unwrap_or_default()),
+            Self::Roles => most(row.roles),
+            Self::Associations => most(row.associations),
+            // What was never scanned comes first.
+            Self::OldestScan => row.last_look_at.map(|at| format!("{:020}", at.timestamp_micros())).unwrap_or_default(),
+        };
+        format!("{before}/{}", row.id)
+    }
+}
+
+/// Which accounts, and in which order.
+pub(crate) struct AccountFilter {
+    /// In lower case.
+    pub(crate) q: Option<String>,
+    pub(crate) complete: Option<bool>,
+    pub(crate) sort: AccountSort,
+    pub(crate) as_of: Option<AsOf>,
+}
+
+impl AccountFilter {
+    fn takes(&self, row: &AccountRow) -> bool {
+        let account = row.account.as_ref();
+        let name = account.and_then(|it| it.name.as_deref()).unwrap_or_default();
+        let ou = account.and_then(|it| it.ou_path.as_deref()).unwrap_or_default();
+        let holds = |q: &str| [&row.id.to_string(), name, ou].iter().any(|text| text.to_lowercase().contains(q));
+        self.q.as_deref().is_none_or(holds) && self.complete.is_none_or(|complete| complete == row.is_complete())
+    }
+}
+
+/// Accounts in one of their orders, held whole: an organization has thousands at most, and to count them is to read
+/// them.
+pub(crate) struct Accounts {
+    sort: AccountSort,
+    rows: Vec<(String, AccountRow)>,
+}
+
+impl Accounts {
+    /// What the filter leaves.
+    pub(crate) async fn load(store: &Store, filter: &AccountFilter) -> Result<Self, StoreError> {
+        let all = match filter.as_of {
+            None => store.accounts().await?,
+            Some(as_of) => store.accounts_at(as_of).await?,
+        };
+        let taken = all.into_iter().filter(|row| filter.takes(row));
+        let mut rows: Vec<(String, AccountRow)> = taken.map(|row| (filter.sort.key(&row), row)).collect();
+        rows.sort_by(|(a, _), (b, _)| a.cmp(b));
+        Ok(Self { sort: filter.sort, rows })
+    }
+
+    /// How many there are.
+    pub(crate) fn total(&self) -> Total {
+        Total::Exact(u64::try_from(self.rows.len()).unwrap_or(u64::MAX))
+    }
+}
+
+impl Listing for Accounts {
+    type Row = (String, AccountRow);
+    type After = String;
+
+    fn order(&self) -> &'static str {
+        self.sort.as_str()
+    }
+
+    fn key(&self, (key, _): &(String, AccountRow)) -> String {
+        key.clone()
+    }
+
+    async fn rows(
+        &self,
+        _: &Store,
+        after: Option<&String>,
+        limit: u32,
+    ) -> Result<Vec<(String, AccountRow)>, StoreError> {
+        let rest = self.rows.iter().skip_while(|(key, _)| after.is_some_and(|after| key <= after));
+        Ok(rest.take(usize::try_from(limit).unwrap_or(usize::MAX)).cloned().collect())
     }
 }
 

@@ -52,13 +52,13 @@ mod who_can;
 mod whole;
 
 pub(crate) use again::KEPT as ANSWERS_KEPT;
-pub(crate) use api::SuppressionJson;
 pub(crate) use api::audit_log::AuditEntryJson;
 pub(crate) use api::baselines::BaselineJson;
 pub(crate) use api::change_events::ChangeEventJson;
 pub(crate) use api::changes::ChangeJson;
 pub(crate) use api::clusters::ClusterJson;
 pub(crate) use api::exceptions::ExceptionItemJson;
+pub(crate) use api::{AccountJson, SuppressionJson};
 pub(crate) use auth::IDLE as SESSION_IDLE;
 pub(crate) use listing::base_url;
 pub use routes::Sample;

@@ -2,7 +2,7 @@
 
 use crate::api::is_problem;
 use crate::changes::allow_some;
-use crate::support::{Answer, Client, Seen, app, app_over, observations};
+use crate::support::{Answer, Client, REFUSED, Seen, app, app_over, observations};
 use axum::http::{Method, StatusCode, header};
 use chrono::{TimeDelta, Utc};
 use rolecall::app::App;
@@ -165,6 +165,44 @@ async fn an_order_or_a_column_that_is_not_there_is_refused_with_the_nearest() {
     let page = person.get("/findings?columns=asignee,number").await;
     assert!(page.status == StatusCode::BAD_REQUEST && page.text.contains("assignee"), "{}", page.text);
     is_problem(&program.get("/api/v1/findings?columns=number").await, 400, "unknown_parameter");
+}
+
+/// By name, id, organizational unit and coverage: the same rows in the API, on the page and in its file.
+#[tokio::test]
+async fn accounts_are_found_by_what_they_are_called_and_by_coverage() {
+    let app = app(Seen::Gaps).await;
+    let (program, person) = (Client::program(&app, &[Scope::Admin]).await, Client::person(&app).await);
+    let accounts = walk(&program, "/api/v1/accounts?total=none", 1000).await;
+    let first = accounts.iter().find(|it| it["name"].is_string() && it["ou_path"].is_string()).unwrap();
+    let matches = |words: &dyn Fn(&Value) -> bool| -> Vec<&str> {
+        accounts.iter().filter(|it| words(it)).map(|it| text(it, "id")).collect()
+    };
+    let name = text(first, "name").to_uppercase();
+    let unit = text(first, "ou_path");
+    for (query, expected) in [
+        (format!("q={name}"), matches(&|it| text(it, "name").to_uppercase().contains(&name))),
+        (format!("q={}", text(first, "id")), matches(&|it| it["id"] == first["id"])),
+        (format!("q={unit}"), matches(&|it| text(it, "ou_path").contains(unit))),
+        ("complete=false".to_owned(), vec![REFUSED]),
+        ("complete=true".to_owned(), matches(&|it| it["id"] != REFUSED)),
+        (format!("complete=true&q={REFUSED}"), vec![]),
+    ] {
+        let of_api = walk(&program, &format!("/api/v1/accounts?{query}"), 2).await;
+        let ids: Vec<&str> = of_api.iter().map(|it| text(it, "id")).collect();
+        assert_eq!(ids, expected, "{query}");
+        let total = program.json(&format!("/api/v1/accounts?{query}")).await["total"]["count"].as_u64().unwrap();
+        assert_eq!(usize::try_from(total).unwrap(), expected.len(), "{query}");
+        let page = person.get(&format!("/accounts?{query}")).await.html();
+        assert_eq!(all(&page, "table.matrix tbody th .mono"), expected, "{query}");
+        assert!(!page.html().contains("id=\"gaps-h\""), "{query}: gaps of all accounts beneath some");
+        let file = person.get(&format!("/download/accounts?{query}&format=ndjson")).await.text;
+        let rows: Vec<Value> = file.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(rows, of_api, "{query}");
+    }
+    let page = person.get("/accounts?limit=2").await.html();
+    assert_eq!(all(&page, "table.matrix tbody tr").len(), 2);
+    assert!(page.html().contains("id=\"gaps-h\""));
+    is_problem(&program.get("/api/v1/accounts?complete=maybe").await, 400, "invalid_parameter");
 }
 
 fn all(page: &scraper::Html, selector: &str) -> Vec<String> {

@@ -37,6 +37,14 @@ pub struct AccountRow {
     pub last_look_at: Option<DateTime<Utc>>,
 }
 
+impl AccountRow {
+    /// Whether anything of it was listed, and all that was, to its end.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.gap_scopes == 0 && self.complete_scopes > 0
+    }
+}
+
 /// The latest listings of one kind in one account, counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KindCoverage {

@@ -9,7 +9,7 @@ use crate::http::error::{AppError, Problem};
 use crate::http::filters;
 use crate::http::inventory::{digests, read_key, sessions_since};
 use crate::http::listing;
-use crate::http::lists::Associations;
+use crate::http::lists::{Accounts, Associations};
 use crate::http::query::{CURSOR, LIMIT, TOTAL, api_query};
 use crate::http::visible::Visible;
 use axum::Json;
@@ -55,13 +55,11 @@ fn all<R>(params: &crate::http::query::Params, rows: &[R]) -> Option<Total> {
 )]
 pub(super) async fn accounts(Visible(app): Visible, RawQuery(raw): RawQuery) -> Result<Response, AppError> {
     let params = AccountsQuery::parse(raw.as_deref())?;
-    let rows = match as_of::of(&app.store, &params).await? {
-        None => app.store.accounts().await?,
-        Some(as_of) => app.store.accounts_at(as_of).await?,
-    };
-    let total = all(&params, &rows);
-    let slice = listing::within(&app, &params, "id", rows, params.limit(100), filters::account_key(&params))?;
-    listed("/api/v1/accounts", &params, slice, total, AccountJson::from)
+    let as_of = as_of::of(&app.store, &params).await?;
+    let list = Accounts::load(&app.store, &filters::accounts(&params, as_of)).await?;
+    let slice = listing::page(&app, &params, &list, params.limit(100)).await?;
+    let total = counts(&params).then(|| list.total());
+    listed("/api/v1/accounts", &params, slice, total, |(_, row)| AccountJson::from(row))
 }
 
 /// The latest scan of every listing: complete, or with its gaps.

@@ -28,7 +28,7 @@ mod webhooks;
 pub(crate) mod what_if;
 mod who_can;
 
-pub(crate) use shape::SuppressionJson;
+pub(crate) use shape::{AccountJson, SuppressionJson};
 
 use super::limits;
 use super::principal::Scope;

@@ -17,9 +17,8 @@ use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 pub(crate) use finding::SuppressionJson;
 pub(in crate::http::api) use finding::{EventJson, FindingDetailJson, FindingJson};
-pub(in crate::http::api) use inventory::{
-    AccountJson, AssociationJson, CoverageJson, ManagedPolicyJson, RoleDetailJson, RoleJson,
-};
+pub(crate) use inventory::AccountJson;
+pub(in crate::http::api) use inventory::{AssociationJson, CoverageJson, ManagedPolicyJson, RoleDetailJson, RoleJson};
 use rolecall_estate::Session;
 use rolecall_store::{Run, Total};
 use serde::Serialize;

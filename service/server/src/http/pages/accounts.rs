@@ -3,6 +3,7 @@
 use super::baselines::BaselineCard;
 use super::changes::History;
 use super::estate::{PageContext, summary};
+use super::list::{ListFrame, ListOf, select};
 use super::parts::{GapLine, Seen, scope_anchor};
 use super::tools::ListTools;
 use crate::http::as_of::AT;
@@ -10,6 +11,8 @@ use crate::http::error::AppError;
 use crate::http::filters;
 use crate::http::frame::Chrome;
 use crate::http::list_pages::ACCOUNTS;
+use crate::http::listing;
+use crate::http::lists::Accounts;
 use crate::http::query::query;
 use crate::http::view::words::{self, Stamp};
 use crate::http::visible::Visible;
@@ -20,6 +23,8 @@ use rolecall_estate::coverage::ScopeKind;
 use rolecall_iam::AccountId;
 use rolecall_store::{AccountRow, CoverageRow, KindCoverage};
 use std::collections::BTreeMap;
+
+const PATH: &str = "/accounts";
 
 query! {
     /// A page of one account shows it as of a moment.
@@ -53,9 +58,11 @@ struct Line {
 pub(crate) struct AccountsPage {
     chrome: Chrome,
     seen: Seen,
+    list: ListFrame,
     tools: ListTools,
     columns: Vec<&'static str>,
     lines: Vec<Line>,
+    /// Of all accounts, beneath the first page of them.
     gaps: Vec<GapLine>,
     more_gaps: String,
 }
@@ -70,18 +77,31 @@ pub(crate) async fn list(
     mut chrome: Chrome,
 ) -> Result<AccountsPage, AppError> {
     let params = ACCOUNTS.parse(raw.as_deref())?;
-    let context = PageContext::as_of(&app, &params, "/accounts", &mut chrome).await?;
+    let context = PageContext::as_of(&app, &params, PATH, &mut chrome).await?;
     let tools = ListTools::load(&app, &chrome, &ACCOUNTS, &params).await?;
-    let (mut accounts, coverage, seen) = match context.as_of {
-        None => tokio::try_join!(app.store.accounts(), app.store.coverage_by_kind(), app.store.coverage_summary(GAPS))?,
+    let filter = filters::accounts(&params, context.as_of);
+    let accounts = Accounts::load(&app.store, &filter);
+    let (accounts, coverage, seen) = match context.as_of {
+        None => tokio::try_join!(accounts, app.store.coverage_by_kind(), app.store.coverage_summary(GAPS))?,
         Some(as_of) => {
-            let (accounts, coverage) =
-                tokio::try_join!(app.store.accounts_at(as_of), app.store.coverage_at(as_of, &[]))?;
+            let (accounts, coverage) = tokio::try_join!(accounts, app.store.coverage_at(as_of, &[]))?;
             let shown = usize::try_from(GAPS).unwrap_or(usize::MAX);
             (accounts, by_kind(&coverage), summary(&coverage, as_of, shown))
         }
     };
-    accounts.sort_by_cached_key(filters::account_key(&params));
+    let slice = listing::shown(&app, &params, &accounts).await?;
+    let of = ListOf {
+        page: &ACCOUNTS,
+        api: "/api/v1/accounts",
+        table: filters::ACCOUNTS,
+        one: "account",
+        many: "accounts",
+        searched: "account name, id or organizational unit",
+        params: &params,
+    };
+    let states = [("true", "Complete"), ("false", "Incomplete")].map(|(value, label)| (value.into(), label.into()));
+    let selects = vec![select("complete", "Coverage", states, &params)];
+    let list = ListFrame::new(&of, &chrome.origin(&app), selects, &slice, accounts.total(), &context.seen);
     // A column for each kind that was listed anywhere.
     let listed = |kind: &ScopeKind| coverage.iter().any(|row| row.kind == *kind);
     let kinds: Vec<ScopeKind> = ScopeKind::ALL.into_iter().filter(listed).collect();
@@ -89,12 +109,14 @@ pub(crate) async fn list(
     for row in coverage {
         of_account.entry(row.account_id).or_default().push(row);
     }
-    let of = |id: AccountId| of_account.get(&id).map_or(&[][..], Vec::as_slice);
+    let coverage_of = |id: AccountId| of_account.get(&id).map_or(&[][..], Vec::as_slice);
+    let is_first = !params.filters() && params.text("cursor").is_none();
     let more = seen.gap_count.saturating_sub(u64::try_from(seen.gaps.len()).unwrap_or(u64::MAX));
     Ok(AccountsPage {
         columns: kinds.iter().map(|kind| words::scope(*kind)).collect(),
-        lines: accounts.iter().map(|row| Line::new(row, &kinds, &context, of(row.id))).collect(),
-        gaps: seen.gaps.iter().map(|gap| GapLine::new(gap, &context.names)).collect(),
+        lines: slice.rows.iter().map(|(_, row)| Line::new(row, &kinds, &context, coverage_of(row.id))).collect(),
+        gaps: seen.gaps.iter().filter(|_| is_first).map(|gap| GapLine::new(gap, &context.names)).collect(),
+        list,
         more_gaps: if more == 0 { String::new() } else { words::count_u64(more) },
         seen: context.seen,
         tools,
