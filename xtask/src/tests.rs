@@ -27,13 +27,13 @@ pub fn lint() -> Result<(), String> {
 /// The tests that need nothing but Rust and PostgreSQL.
 pub fn quick() -> Result<(), String> {
     install(&["postgresql"], postgres_is_here)?;
-    // All targets at once: a build of the binaries alone would pick other features of shared crates,
-    // and compile them twice.
-    run("cargo", &["build", "--workspace", "--all-targets", "--locked"])?;
+    // All of them at once: a build of the binaries alone would pick other features of shared crates, and compile
+    // them twice. Benches are compiled by the lints.
+    run("cargo", &["build", "--workspace", "--lib", "--bins", "--tests", "--examples", "--locked"])?;
     if has("cargo-nextest") {
         run("cargo", &["nextest", "run", "--workspace", "--locked", "--no-fail-fast"])?;
     } else {
-        run("cargo", &["test", "--workspace", "--locked", "--all-targets", "--no-fail-fast"])?;
+        run("cargo", &["test", "--workspace", "--locked", "--lib", "--bins", "--tests", "--no-fail-fast"])?;
     }
     run("cargo", &["test", "--workspace", "--locked", "--doc"])?;
     run("target/debug/rolecall", &["policies", "check"])?;

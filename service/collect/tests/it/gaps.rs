@@ -184,7 +184,7 @@ async fn gaps_under(sandbox: &Sandbox, fault: Fault, settings: Settings) -> (ByA
 async fn each_way_to_fail_has_its_reason() {
     let sandbox = sandbox().await;
     let oidc = "iam:ListOpenIDConnectProviders";
-    let slow = FaultKind::Latency(Duration::from_secs(4));
+    let slow = FaultKind::Latency(Duration::from_secs(40));
     let cases = [
         (FaultKind::Deny, Denied),
         (FaultKind::Throttle, Throttled),
@@ -195,7 +195,8 @@ async fn each_way_to_fail_has_its_reason() {
         (slow, Timeout),
     ];
     for (kind, reason) in cases {
-        let call_timeout = Duration::from_secs(if reason == Timeout { 1 } else { 30 });
+        // Long enough for every other call, on the slowest machine too.
+        let call_timeout = Duration::from_secs(if reason == Timeout { 10 } else { 30 });
         let settings = Settings { call_timeout, ..settings(&sandbox) };
         let fault = Fault::new(kind.clone(), oidc).in_account(WORK);
         let (seen, gaps) = gaps_under(&sandbox, fault, settings).await;
