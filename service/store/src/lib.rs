@@ -36,6 +36,7 @@ pub use findings::filter::{FindingFilter, FindingVia};
 pub use findings::overview::{AccountOpen, Answers, Overview, OwnerOpen, RuleOpen, TrendDay, TrendWeek, Trends};
 pub use findings::owed::{DoneJudgement, Owed};
 pub use findings::read::{Finding, FindingAfter, FindingEvent, FindingRow, FindingSort};
+pub use findings::results::RuleResults;
 pub use findings::suppressions::{
     SuppressedFinding, SuppressionAfter, SuppressionFilter, SuppressionRow, SuppressionState,
 };

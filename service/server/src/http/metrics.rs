@@ -7,19 +7,19 @@ use crate::http::visible::Unlimited;
 use axum::http::header;
 use axum::response::IntoResponse;
 use chrono::Utc;
-use rolecall_audit::evaluate::RuleTally;
-use rolecall_store::{AccountRow, Overview};
+use rolecall_store::{AccountRow, Overview, RuleResults};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// `GET /metrics`
 pub(crate) async fn metrics(Unlimited(app): Unlimited) -> Result<impl IntoResponse, AppError> {
     let overview = app.store.overview().await?;
     let accounts = app.store.accounts().await?;
-    let tallies = app.store.latest_tallies().await?.map(|(_, tallies)| tallies).unwrap_or_default();
+    let results = app.store.latest_results().await?;
     let mut text = Text::default();
     findings(&mut text, &overview);
     looks(&mut text, &accounts, Utc::now().timestamp());
-    answers(&mut text, &tallies);
+    answers(&mut text, &results);
     if let Some(last) = app.heartbeat.last() {
         text.family("rolecall_heartbeat_timestamp_seconds", "When the scheduler of this process last ticked.");
         text.sample("rolecall_heartbeat_timestamp_seconds", &[], last.timestamp());
@@ -78,17 +78,10 @@ fn looks(text: &mut Text, accounts: &[AccountRow], now: i64) {
     }
 }
 
-fn answers(text: &mut Text, tallies: &[RuleTally]) {
+fn answers(text: &mut Text, results: &BTreeMap<String, RuleResults>) {
     text.family("rolecall_rule_results", "Results of a rule in the latest scan.");
-    let rules: std::collections::BTreeSet<&str> = tallies.iter().map(|t| t.rule.as_str()).collect();
-    for rule in rules {
-        let sum = |of: fn(&RuleTally) -> u64| tallies.iter().filter(|t| t.rule == rule).map(of).sum::<u64>();
-        let counts = [
-            ("pass", sum(|t| t.pass)),
-            ("fail", sum(|t| t.fail)),
-            ("unknown", sum(|t| t.unknown)),
-            ("error", sum(|t| t.error)),
-        ];
+    for (rule, of) in results {
+        let counts = [("pass", of.pass), ("fail", of.fail), ("unknown", of.unknown), ("error", of.error)];
         for (answer, n) in counts {
             text.sample("rolecall_rule_results", &[("rule", rule), ("answer", answer)], number(n));
         }

@@ -3,8 +3,8 @@
 //! The one place that takes a rule apart for the pages and the API. Refuses to judge anything.
 
 use crate::app::App;
-use rolecall_audit::evaluate::RuleTally;
 use rolecall_rules::{Rule, Severity, SubjectKind, Tool};
+use rolecall_store::RuleResults;
 use std::collections::BTreeMap;
 
 /// A remedy that can be copied.
@@ -105,28 +105,15 @@ pub(crate) fn rules(app: &App) -> Vec<RuleText> {
 pub(crate) const SORTS: &[&str] = &["id", "severity", "fail", "unknown", "title"];
 
 /// The key of a rule in an order: keys rise down the list.
-pub(crate) fn key(sort: &str, tallies: &[RuleTally]) -> impl Fn(&RuleText) -> String {
-    let sort = sort.to_owned();
-    let sum = |of: fn(&RuleTally) -> u64| {
-        let mut sums: BTreeMap<String, u64> = BTreeMap::new();
-        for tally in tallies {
-            let sum = sums.entry(tally.rule.clone()).or_default();
-            *sum = sum.saturating_add(of(tally));
-        }
-        sums
-    };
-    let counted = match sort.as_str() {
-        "fail" => sum(|tally| tally.fail),
-        "unknown" => sum(|tally| tally.unknown),
-        _ => BTreeMap::new(),
-    };
+pub(crate) fn key(sort: &str, results: &BTreeMap<String, RuleResults>) -> impl Fn(&RuleText) -> String {
     move |rule| {
         let rank = Severity::WORST_FIRST.iter().position(|severity| *severity == rule.severity).unwrap_or_default();
-        let most = || u64::MAX.saturating_sub(counted.get(&rule.id).copied().unwrap_or_default());
+        let most = |of: fn(&RuleResults) -> u64| u64::MAX.saturating_sub(results.get(&rule.id).map_or(0, of));
         let (title, id) = (&rule.title, &rule.id);
-        match sort.as_str() {
+        match sort {
             "severity" => format!("{rank}/{title}/{id}"),
-            "fail" | "unknown" => format!("{:020}/{rank}/{title}/{id}", most()),
+            "fail" => format!("{:020}/{rank}/{title}/{id}", most(|it| it.fail)),
+            "unknown" => format!("{:020}/{rank}/{title}/{id}", most(|it| it.unknown)),
             "title" => format!("{title}/{id}"),
             _ => id.clone(),
         }

@@ -27,7 +27,7 @@ fn decided(counts: &Counts) -> u64 {
 }
 
 async fn tallies(harness: &Harness) -> Vec<RuleTally> {
-    harness.store.latest_tallies().await.unwrap().unwrap().1
+    harness.store.latest_tallies(None).await.unwrap().unwrap().1
 }
 
 async fn open(harness: &Harness) -> BTreeSet<String> {

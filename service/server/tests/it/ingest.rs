@@ -237,7 +237,7 @@ async fn an_audit_reads_the_trails_of_the_configuration() {
     let read = || async { harness.store.session(account.parse().unwrap(), "only-in-the-bucket").await.unwrap() };
     let names = |summary: &Summary| summary.unseen.iter().any(|gap| gap.action == "s3:ListBucket");
     let unknown = || async {
-        let (_, tallies) = harness.store.latest_tallies().await.unwrap().unwrap();
+        let (_, tallies) = harness.store.latest_tallies(None).await.unwrap().unwrap();
         let of_sessions = tallies.into_iter().filter(|tally| tally.rule.starts_with("session-"));
         of_sessions.filter(|tally| tally.reasons.iter().any(|why| why.contains("s3:ListBucket"))).count()
     };

@@ -1,11 +1,9 @@
-//! The numbers of the overview: open findings by severity, rule and account, their trend, tallies.
+//! The numbers of the overview: open findings by severity, rule and account, and their trend.
 
-use crate::parse::JsonText;
 use crate::totals::StepsState;
 use crate::work::runs::{Run, RunId};
 use crate::{Error, INSTALLATION, Store, parse};
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
-use rolecall_audit::evaluate::RuleTally;
 use rolecall_audit::owner::Owned;
 use rolecall_iam::AccountId;
 use rolecall_rules::Severity;
@@ -404,48 +402,5 @@ impl Store {
         });
         self.numbers.answers.keep(state, answers);
         Ok(answers)
-    }
-
-    /// How often each rule gave each answer in each account, in a run; by rule and account.
-    ///
-    /// # Errors
-    /// Where the database fails.
-    pub async fn tallies(&self, run: RunId) -> Result<Vec<RuleTally>, Error> {
-        let rows = sqlx::query!(
-            r#"select account_id, rule, pass, fail, not_applicable, unknown, error, assumed,
-                      case when row_security_active('rule_tally') then limited_reasons(reasons) else reasons end
-                          as "reasons!: JsonText"
-               from rule_tally where run_id = $1 order by rule, account_id"#,
-            run.0
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        rows.into_iter()
-            .map(|row| {
-                Ok(RuleTally {
-                    account_id: parse::account("rule_tally", &row.account_id)?,
-                    reasons: parse::json("rule_tally", &row.rule, &row.reasons)?,
-                    rule: row.rule,
-                    pass: parse::count(row.pass),
-                    fail: parse::count(row.fail),
-                    not_applicable: parse::count(row.not_applicable),
-                    unknown: parse::count(row.unknown),
-                    error: parse::count(row.error),
-                    assumed: parse::count(row.assumed),
-                })
-            })
-            .collect()
-    }
-
-    /// The tallies of the newest run that has any, with its number.
-    ///
-    /// # Errors
-    /// Where the database fails.
-    pub async fn latest_tallies(&self) -> Result<Option<(RunId, Vec<RuleTally>)>, Error> {
-        let latest = sqlx::query_scalar!("select max(run_id) from rule_tally").fetch_one(&self.pool).await?;
-        match latest.map(RunId) {
-            Some(run) => Ok(Some((run, self.tallies(run).await?))),
-            None => Ok(None),
-        }
     }
 }

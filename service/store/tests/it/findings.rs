@@ -9,7 +9,7 @@ use rolecall_estate::{Cause, Reason};
 use rolecall_iam::Digest;
 use rolecall_rules::*;
 use rolecall_store::{
-    ApplyCounts, DoneJudgement, Finding, FindingFilter, FindingRow, FindingSort, FindingVia, RunId, Store,
+    ApplyCounts, DoneJudgement, Finding, FindingFilter, FindingRow, FindingSort, FindingVia, RuleResults, RunId, Store,
 };
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -271,7 +271,8 @@ async fn changes_are_numbered_without_a_gap_however_many_apply() {
 async fn tallies_are_kept_by_run() {
     let database = database().await;
     let store = &database.store;
-    assert_eq!(store.latest_tallies().await.unwrap(), None);
+    assert_eq!(store.latest_tallies(None).await.unwrap(), None);
+    assert!(store.latest_results().await.unwrap().is_empty());
     let tally = |rule: &str, account_id, fail| RuleTally {
         rule: rule.into(),
         account_id,
@@ -287,8 +288,15 @@ async fn tallies_are_kept_by_run() {
     store.apply(first, &[], &[tally("a", account(), 1)], &DoneJudgement::default(), at(0)).await.unwrap();
     let both = [tally("a", account(), 3), tally("a", other(), 4)];
     store.apply(second, &[], &both, &DoneJudgement::default(), at(1)).await.unwrap();
-    assert_eq!(store.latest_tallies().await.unwrap(), Some((second, both.to_vec())));
-    assert_eq!(store.tallies(first).await.unwrap(), [tally("a", account(), 1)]);
+    assert_eq!(store.latest_tallies(None).await.unwrap(), Some((second, both.to_vec())));
+    assert_eq!(store.latest_tallies(Some("b")).await.unwrap(), Some((second, vec![])));
+    assert_eq!(store.tallies(first, None).await.unwrap(), [tally("a", account(), 1)]);
+    let results = store.latest_results().await.unwrap();
+    assert_eq!(results.keys().collect::<Vec<_>>(), ["a"]);
+    let RuleResults { pass, fail, not_applicable, unknown, error, reasons } = &results["a"];
+    assert_eq!((*pass, *fail, *not_applicable, *unknown, *error), (10, 7, 2, 4, 0));
+    assert_eq!(reasons.len(), 1, "a reason of two accounts is one: {reasons:?}");
+    assert!(reasons.iter().all(|reason| *reason == "roles not seen"), "{reasons:?}");
 }
 
 fn workload(namespace: &str, via: rolecall_audit::access::reach::Via) -> rolecall_audit::access::reach::Workload {

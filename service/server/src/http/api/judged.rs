@@ -16,10 +16,7 @@ use axum::extract::{Path, RawQuery};
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::{Extension, Json};
-use rolecall_audit::evaluate::RuleTally;
-use rolecall_estate::Reason;
-use rolecall_store::Total;
-use std::collections::BTreeSet;
+use rolecall_store::{RuleResults, Total};
 
 api_query! {
     /// Query of rules.
@@ -43,10 +40,13 @@ pub(super) async fn rules(Visible(app): Visible, RawQuery(raw): RawQuery) -> Res
     let params = RulesQuery::parse(raw.as_deref())?;
     let rows = rule_text::rules(&app);
     let total = counts(&params).then(|| Total::Exact(u64::try_from(rows.len()).unwrap_or(u64::MAX)));
-    let tallies = app.store.latest_tallies().await?.map(|(_, tallies)| tallies).unwrap_or_default();
-    let key = rule_text::key(params.text("sort").unwrap_or("id"), &tallies);
+    let results = app.store.latest_results().await?;
+    let key = rule_text::key(params.text("sort").unwrap_or("id"), &results);
     let slice = listing::within(&app, &params, "id", rows, params.limit(100), key)?;
-    listed("/api/v1/rules", &params, slice, total, |rule| shape(rule, &tallies))
+    listed("/api/v1/rules", &params, slice, total, |rule| {
+        let of_rule = results.get(&rule.id);
+        shape(rule, of_rule)
+    })
 }
 
 /// One rule, also by an id that it took the place of.
@@ -61,21 +61,20 @@ pub(super) async fn rule(
 ) -> Result<Json<RuleJson>, AppError> {
     NoQuery::parse(raw.as_deref())?;
     let rule = rule_text::rule(&app, &id).ok_or_else(|| AppError::not_found(format!("rule `{id}`")))?;
-    let tallies = app.store.latest_tallies().await?.map(|(_, tallies)| tallies).unwrap_or_default();
-    Ok(Json(shape(rule, &tallies)))
+    let results = app.store.latest_results().await?;
+    let of_rule = results.get(&rule.id);
+    Ok(Json(shape(rule, of_rule)))
 }
 
-fn shape(rule: RuleText, tallies: &[RuleTally]) -> RuleJson {
-    let of_rule: Vec<&RuleTally> = tallies.iter().filter(|t| t.rule == rule.id).collect();
-    let sum = |of: fn(&RuleTally) -> u64| of_rule.iter().map(|t| of(t)).sum();
-    let answers = RuleResultsJson {
-        pass: sum(|t| t.pass),
-        fail: sum(|t| t.fail),
-        unknown: sum(|t| t.unknown),
-        error: sum(|t| t.error),
-        not_applicable: sum(|t| t.not_applicable),
-    };
-    let reasons: BTreeSet<&Reason> = of_rule.iter().flat_map(|t| &t.reasons).collect();
+fn shape(rule: RuleText, of_rule: Option<&RuleResults>) -> RuleJson {
+    let results = of_rule.map(|it| RuleResultsJson {
+        pass: it.pass,
+        fail: it.fail,
+        unknown: it.unknown,
+        error: it.error,
+        not_applicable: it.not_applicable,
+    });
+    let reasons = of_rule.into_iter().flat_map(|it| &it.reasons);
     let param = |p: rule_text::ParamText| RuleParamJson {
         name: p.name,
         type_name: p.type_name,
@@ -97,8 +96,8 @@ fn shape(rule: RuleText, tallies: &[RuleTally]) -> RuleJson {
         params: rule.params.into_iter().map(param).collect(),
         origin: rule.origin,
         digest: rule.digest,
-        results: (!of_rule.is_empty()).then_some(answers),
-        unknown_reasons: reasons.into_iter().map(ReasonJson::from).collect(),
+        results,
+        unknown_reasons: reasons.map(ReasonJson::from).collect(),
     }
 }
 

@@ -19,6 +19,7 @@ use crate::http::visible::Visible;
 use askama::Template;
 use askama_web::WebTemplate;
 use axum::extract::{Path, RawQuery};
+use chrono::{DateTime, Utc};
 use rolecall_estate::coverage::ScopeKind;
 use rolecall_iam::AccountId;
 use rolecall_store::{AccountRow, CoverageRow, KindCoverage};
@@ -163,15 +164,20 @@ impl Line {
     }
 }
 
-/// A listing of one account.
-struct ScopeLine {
+/// Where a listing was read.
+struct PlaceLine {
     anchor: String,
+    /// A Region, with its cluster where there is one; empty: the account as a whole.
+    text: String,
+}
+
+/// A listing of one account, or several of a kind that are all complete.
+struct ScopeLine {
     scope: &'static str,
-    region: String,
-    cluster: String,
+    places: Vec<PlaceLine>,
     complete: bool,
     gaps: Vec<GapLine>,
-    /// `None`: it is not told of a time that has passed.
+    /// The first of several. `None`: it is not told of a time that has passed.
     looked: Option<Stamp>,
     last_complete: Option<Stamp>,
 }
@@ -241,21 +247,35 @@ pub(crate) async fn one(
     })
 }
 
+/// What is incomplete, each by itself, and then what is complete, by kind.
 fn scope_lines(scopes: &[&CoverageRow], context: &PageContext) -> Vec<ScopeLine> {
-    let text = |part: Option<String>| part.unwrap_or_default();
-    let line = |row: &&CoverageRow| ScopeLine {
-        anchor: scope_anchor(&row.scope),
-        scope: words::scope(row.scope.kind),
-        region: text(row.scope.region.as_ref().map(ToString::to_string)),
-        cluster: text(row.scope.cluster.as_ref().map(ToString::to_string)),
-        complete: row.complete,
-        gaps: row.gaps.iter().map(|gap| GapLine::new(gap, &context.names)).collect(),
-        looked: row.looked_at.map(|at| Stamp::new(at, context.now)),
-        last_complete: row.last_complete_at.map(|at| Stamp::new(at, context.now)),
+    let (complete, incomplete): (Vec<&CoverageRow>, Vec<&CoverageRow>) = scopes.iter().partition(|row| row.complete);
+    let kinds = ScopeKind::ALL.into_iter();
+    let by_kind = kinds.map(|kind| complete.iter().copied().filter(|row| row.scope.kind == kind).collect());
+    let groups = incomplete.into_iter().map(|row| vec![row]).chain(by_kind);
+    groups.filter_map(|rows: Vec<&CoverageRow>| scope_line(&rows, context)).collect()
+}
+
+/// Listings of one kind; `None`: there is none.
+fn scope_line(rows: &[&CoverageRow], context: &PageContext) -> Option<ScopeLine> {
+    let first = rows.first()?;
+    let place = |row: &&CoverageRow| {
+        let region = row.scope.region.as_ref().map(ToString::to_string);
+        let cluster = row.scope.cluster.as_ref().map(ToString::to_string);
+        PlaceLine {
+            anchor: scope_anchor(&row.scope),
+            text: region.into_iter().chain(cluster).collect::<Vec<_>>().join(", "),
+        }
     };
-    let mut lines: Vec<ScopeLine> = scopes.iter().map(line).collect();
-    lines.sort_by_key(|line| line.complete);
-    lines
+    let stamp = |at: Option<DateTime<Utc>>| at.map(|at| Stamp::new(at, context.now));
+    Some(ScopeLine {
+        scope: words::scope(first.scope.kind),
+        places: rows.iter().map(place).collect(),
+        complete: first.complete,
+        gaps: rows.iter().flat_map(|row| &row.gaps).map(|gap| GapLine::new(gap, &context.names)).collect(),
+        looked: stamp(rows.iter().filter_map(|row| row.looked_at).min()),
+        last_complete: stamp(rows.iter().filter_map(|row| row.last_complete_at).min()),
+    })
 }
 
 /// The IAM statement that would let refused calls through; empty where none was refused.

@@ -15,44 +15,27 @@ use askama_web::WebTemplate;
 use axum::extract::{Path, RawQuery};
 use rolecall_audit::evaluate::RuleTally;
 use rolecall_audit::finding::Workflow;
-use rolecall_store::{FindingFilter, FindingSort};
+use rolecall_store::{FindingFilter, FindingSort, RuleResults};
+use std::collections::BTreeMap;
 
 query! {
     /// The page of one rule takes no parameter.
     NoQuery = &[]
 }
 
-/// How often each answer came.
-#[derive(Default, Clone, Copy)]
-pub(crate) struct Answers {
-    pub(crate) pass: u64,
-    pub(crate) fail: u64,
-    pub(crate) unknown: u64,
-    pub(crate) error: u64,
-    pub(crate) not_applicable: u64,
+/// The shares of each answer.
+fn answers_bar(pass: u64, fail: u64, unknown: u64, error: u64) -> Bar {
+    let shares = [
+        ("c-pass", "pass", pass),
+        ("c-fail", "fail", fail),
+        ("unknown", "unknown", unknown),
+        ("c-error", "error", error),
+    ];
+    bar(&shares, pass + fail + unknown + error)
 }
 
-impl Answers {
-    /// Adds tallies up.
-    pub(crate) fn new<'a>(tallies: impl Iterator<Item = &'a RuleTally>) -> Self {
-        tallies.fold(Self::default(), |sum, t| Self {
-            pass: sum.pass + t.pass,
-            fail: sum.fail + t.fail,
-            unknown: sum.unknown + t.unknown,
-            error: sum.error + t.error,
-            not_applicable: sum.not_applicable + t.not_applicable,
-        })
-    }
-
-    fn bar(self) -> Bar {
-        let shares = [
-            ("c-pass", "pass", self.pass),
-            ("c-fail", "fail", self.fail),
-            ("unknown", "unknown", self.unknown),
-            ("c-error", "error", self.error),
-        ];
-        bar(&shares, self.pass + self.fail + self.unknown + self.error)
-    }
+fn results_bar(of: &RuleResults) -> Bar {
+    answers_bar(of.pass, of.fail, of.unknown, of.error)
 }
 
 /// A row of the list.
@@ -63,7 +46,7 @@ struct Line {
     severity: SeverityMark,
     subject: &'static str,
     category: String,
-    answers: Answers,
+    answers: RuleResults,
     bar: Bar,
     judged: bool,
 }
@@ -87,22 +70,22 @@ pub(crate) async fn list(
     let params = RULES.parse(raw.as_deref())?;
     let context = PageContext::load(&app).await?;
     let tools = ListTools::load(&app, &chrome, &RULES, &params).await?;
-    let tallies = app.store.latest_tallies().await?.map(|(_, tallies)| tallies).unwrap_or_default();
+    let results = app.store.latest_results().await?;
     let mut rules = rule_text::rules(&app);
-    rules.sort_by_cached_key(rule_text::key(RULES.order(&params), &tallies));
-    let lines = rules.into_iter().map(|rule| line(rule, &tallies)).collect();
+    rules.sort_by_cached_key(rule_text::key(RULES.order(&params), &results));
+    let lines = rules.into_iter().map(|rule| line(rule, &results)).collect();
     Ok(RulesPage { chrome, seen: context.seen, tools, lines, digest: app.rules.set.digest().to_string() })
 }
 
-fn line(rule: RuleText, tallies: &[RuleTally]) -> Line {
-    let of_rule = || tallies.iter().filter(|t| t.rule == rule.id);
-    let answers = Answers::new(of_rule());
+fn line(rule: RuleText, results: &BTreeMap<String, RuleResults>) -> Line {
+    let of_rule = results.get(&rule.id);
+    let answers = of_rule.cloned().unwrap_or_default();
     Line {
         href: format!("/rules/{}", rule.id),
         severity: rule.severity.into(),
         subject: words::subject(rule.subject),
-        judged: of_rule().next().is_some(),
-        bar: answers.bar(),
+        judged: of_rule.is_some(),
+        bar: results_bar(&answers),
         answers,
         title: rule.title,
         category: rule.category,
@@ -114,7 +97,7 @@ fn line(rule: RuleText, tallies: &[RuleTally]) -> Line {
 struct AccountLine {
     href: String,
     name: String,
-    answers: Answers,
+    answers: RuleTally,
     bar: Bar,
 }
 
@@ -125,7 +108,7 @@ pub(crate) struct RulePage {
     rule: RuleText,
     severity: SeverityMark,
     subject: &'static str,
-    answers: Answers,
+    answers: RuleResults,
     bar: Bar,
     judged: bool,
     reasons: Vec<ReasonLine>,
@@ -145,8 +128,10 @@ pub(crate) async fn one(
     NoQuery::parse(raw.as_deref())?;
     let rule = rule_text::rule(&app, &id).ok_or_else(|| AppError::not_found(format!("rule `{id}`")))?;
     let context = PageContext::load(&app).await?;
-    let tallies = app.store.latest_tallies().await?.map(|(_, tallies)| tallies).unwrap_or_default();
-    let tallies: Vec<RuleTally> = tallies.into_iter().filter(|t| t.rule == rule.id).collect();
+    let (results, tallies) =
+        tokio::try_join!(app.store.latest_results(), app.store.latest_tallies(Some(rule.id.as_str())))?;
+    let of_rule = results.get(&rule.id);
+    let tallies = tallies.map(|(_, tallies)| tallies).unwrap_or_default();
     let open = FindingFilter {
         rules: vec![rule.id.clone()],
         workflow: vec![Workflow::Open, Workflow::Acknowledged],
@@ -154,29 +139,28 @@ pub(crate) async fn one(
     };
     let findings = app.store.findings(&open, FindingSort::Severity, None, 20).await?;
     let line = |row| FindingLine::new(row, rule.title.clone(), &context.names, context.now);
-    let answers = Answers::new(tallies.iter());
+    let answers = of_rule.cloned().unwrap_or_default();
     Ok(RulePage {
         severity: rule.severity.into(),
         subject: words::subject(rule.subject),
-        judged: !tallies.is_empty(),
-        reasons: ReasonLine::each(tallies.iter().flat_map(|t| &t.reasons)),
-        accounts: tallies.iter().map(|t| account_line(t, &context)).collect(),
+        judged: of_rule.is_some(),
+        reasons: ReasonLine::each(of_rule.into_iter().flat_map(|it| &it.reasons)),
+        accounts: tallies.into_iter().map(|tally| account_line(tally, &context)).collect(),
         findings: findings.iter().map(line).collect(),
         all_findings: format!("/findings?rule_id={}", rule.id),
         source: rule_text::source(&app, &rule).unwrap_or_default(),
-        bar: answers.bar(),
+        bar: results_bar(&answers),
         answers,
         rule,
         chrome,
     })
 }
 
-fn account_line(tally: &RuleTally, context: &PageContext) -> AccountLine {
-    let answers = Answers::new(std::iter::once(tally));
+fn account_line(tally: RuleTally, context: &PageContext) -> AccountLine {
     AccountLine {
         href: format!("/accounts/{}", tally.account_id),
         name: context.names.of(tally.account_id),
-        bar: answers.bar(),
-        answers,
+        bar: answers_bar(tally.pass, tally.fail, tally.unknown, tally.error),
+        answers: tally,
     }
 }
